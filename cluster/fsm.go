@@ -50,8 +50,10 @@ type fsm struct {
 	held  []*heldEntry
 	holds atomic.Bool // some are held: there is something to look at
 	wake  chan struct{}
-	// passed is told, in order, how far the node has applied.
+	// passed is told, in order, how far the node has applied; begun is further while
+	// an entry is being applied, of which doors may show something already.
 	passed func(engine.LogIndex)
+	begun  atomic.Uint64
 	// recorded waits until what has been applied up to an index is kept outside of
 	// the state, too. A snapshot is not written before.
 	recorded func(engine.LogIndex) error
@@ -159,6 +161,7 @@ func (f *fsm) apply(index engine.LogIndex, data []byte) applied {
 		return applied{err: f.halted}
 	}
 	effects := new(engine.Effects)
+	f.begun.Store(uint64(index))
 	f.mu.Lock()
 	err := f.state.Apply(index, data, effects)
 	if tooOld(err) {

@@ -133,11 +133,12 @@ type handler struct {
 }
 
 // Barrier names what this node has applied, and never more: others take it as zone-acked.
+// It has what a door of this node has shown of the entry that is being applied.
 func (h handler) Barrier(ctx context.Context) (engine.LogIndex, error) {
 	if !h.n.vouches() {
 		return 0, engine.ErrNotLeader
 	}
-	if h.n.applied.await(ctx, h.n.told()) != nil {
+	if h.n.applied.await(ctx, max(h.n.told(), engine.LogIndex(h.n.fsm.begun.Load()))) != nil {
 		return 0, engine.ErrNotLeader
 	}
 	return h.n.applied.load(), nil

@@ -55,6 +55,42 @@ func TestLeaderCatchesUpWithItsFollowers(t *testing.T) {
 	}
 }
 
+// TestWhatIsBeingAppliedIsTold: a door of the leader may show what an entry did before
+// the leader counts it as applied. Others are not told of less meanwhile.
+func TestWhatIsBeingAppliedIsTold(t *testing.T) {
+	for _, mode := range []ZoneAck{ZoneAckOff, ZoneAckPrefer} {
+		c := openTrio(t, mode)
+		leader := c.leads("a1")
+		if _, err := leader.tick(); err != nil {
+			t.Fatal(err)
+		}
+		c.eventually("the leader is not certain", leader.Current)
+		before := leader.applied.load()
+		observer := &stuck{reached: make(chan struct{}), letGo: make(chan struct{})}
+		leader.fsm.hold.Lock()
+		leader.fsm.observer = observer
+		leader.fsm.hold.Unlock()
+		landed := make(chan error, 1)
+		go func() {
+			_, err := leader.tick()
+			landed <- err
+		}()
+		<-observer.reached
+		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		if index, err := (handler{n: leader.Node}).Barrier(short); !errors.Is(err, engine.ErrNotLeader) {
+			t.Errorf("%v: while an entry is applied others are told %d, %v; it was at %d", mode, index, err, before)
+		}
+		cancel()
+		close(observer.letGo)
+		if err := <-landed; err != nil {
+			t.Fatal(err)
+		}
+		if index, err := (handler{n: leader.Node}).Barrier(t.Context()); index <= before || err != nil {
+			t.Errorf("%v: afterwards it tells others %d, %v; it was at %d", mode, index, err, before)
+		}
+	}
+}
+
 // TestHeldEntriesKeepNobodyWaiting: under the zone rule nobody is ahead of the
 // leader, so what is committed and not zone-acked does not count.
 func TestHeldEntriesKeepNobodyWaiting(t *testing.T) {
