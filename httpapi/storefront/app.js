@@ -1,14 +1,13 @@
 // The page as a whole: what is looked at, when it is asked for anew, and what happens when
 // the phone has slept, the connection was lost, or another tab did something.
-import { awake, keepTime, now, sure } from "./clock.js";
+import { awake, countdown, keepTime, now, sure } from "./clock.js";
 import { h, show } from "./dom.js";
 import { forgetAll, forgetIntent, intent, resume, whenIntents } from "./intents.js";
 import { arrive, ask, be, dev, hear, keep, kept, Later, me, pause, tell, whenStranger, who } from "./net.js";
 import { forget, look, newest, streamOff, streamOn, whenOrders } from "./orders.js";
 import { bargainPage, drawPage, leaveBargain, orderPage, ordersPage } from "./pages.js";
-import { card, cardIs, grabId, path, sessionHead, button } from "./views.js";
+import { button, card, cardIs, grabId, nothing, path, sessionHead } from "./views.js";
 import { language, locale, say, speak } from "./words.js";
-import { countdown } from "./clock.js";
 
 const $ = (id) => document.getElementById(id);
 const main = $("main");
@@ -55,7 +54,7 @@ const name = ({ session, sku }) => sessions?.find((s) => s.id === session)?.list
   || { session, sku, name: sku };
 
 function sale() {
-  if (!sessions) return show(main, [{ key: "load", is: language, make: () => h("p", { cls: "empty" }, say("loading")) }]);
+  if (!sessions) return nothing(main);
   if (!sessions.length) {
     return show(main, [{ key: "none", is: language, make: () => h("div", { cls: "empty" }, h("h1", {}, say("nothing")),
       h("p", { cls: "soft" }, say("nothingWhy"))) }]);
@@ -68,7 +67,7 @@ function sale() {
     const bought = newest().filter((o) => o.session === s.id && ["held", "paid", "shipped", "received", "completed"]
       .includes(o.state)).reduce((n, o) => n + o.quantity, 0);
     items.push({ key: "in " + s.id, is: s.id, make: () => h("div", { cls: "grid" }), then: (grid) => show(grid,
-      s.listings.map((l) => ({ key: l.sku, is: [cardIs(l, s), bought], make: () => card(l, s, bought) }))) });
+      s.listings.map((l) => ({ key: l.sku, is: [cardIs(l, s), bought], make: () => card(l, s, bought, render) }))) });
   }
   show(main, items);
   for (const i of items) i.then?.(main.querySelector(`[data-key="${CSS.escape(i.key)}"]`));
@@ -105,6 +104,7 @@ function frame() {
       be(null);
       forgetAll();
       sessionStorage.clear();
+      keep("language", language);
       forget();
       render();
     }, "link")) }, { key: "lang", is: language, make: () => button("language", say("language"), () => {
@@ -145,7 +145,7 @@ function render() {
 }
 
 // tick tells all that counts down the time, each second of the shop's clock.
-let ticks = 0;
+let ticks = 0, ticked = Date.now();
 function tick() {
   clearTimeout(ticks);
   const t = now();
@@ -160,6 +160,11 @@ function tick() {
     if (left <= 0 && !e.over) turned = e.over = true;
   }
   if ($("clock")) $("clock").textContent = sure ? new Date(t).toLocaleTimeString(locale(), { hourCycle: "h23" }) : "…";
+  if (!document.hidden && Math.abs(Date.now() - ticked) > 10000) { // asleep: what it was connected to is gone
+    streamOff();
+    back();
+  }
+  ticked = Date.now();
   if (turned) {
     render();
     clearTimeout(timer);
@@ -188,7 +193,15 @@ hear("who", (person) => {
   be(person);
   begin();
 });
-hear("hello", () => who && tell("who", who));
+hear("hello", () => {
+  if (!who) return;
+  tell("who", who);
+  tell("reserved", kept("reserved"));
+});
+hear("reserved", (list) => {
+  if (list) keep("reserved", list);
+  render();
+});
 
 function begin() {
   tell("hello");

@@ -4,14 +4,14 @@ import { ask, pause, Later } from "./net.js";
 
 let base = Date.now() - performance.now();
 let quickest = Infinity;
-let asked = -Infinity;
+let asked = 0;
 export let sure = false;
 
 export const now = () => base + performance.now();
 
 async function sync() {
   const sent = performance.now();
-  asked = sent;
+  asked = Date.now();
   const { data } = await ask("GET", "/v1/time", { patience: 5000 });
   const came = performance.now();
   if (came - sent > quickest * 2) return;
@@ -34,7 +34,7 @@ export async function keepTime() {
   timer = setTimeout(keepTime, next);
 }
 export function awake() {
-  if (performance.now() - asked < 5000 && sure) return;
+  if (Math.abs(Date.now() - asked) < 5000 && sure) return;
   quickest = Infinity; // the clock may have stood still
   keepTime();
 }

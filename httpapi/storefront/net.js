@@ -19,10 +19,12 @@ export function keep(name, value) {
 }
 
 const channel = "BroadcastChannel" in self ? new BroadcastChannel("doorbuster-shop") : null;
-const hearers = {};
-export const tell = (what, value) => channel?.postMessage({ what, value });
-export const hear = (what, by) => { hearers[what] = by; };
-channel?.addEventListener("message", (e) => hearers[e.data?.what]?.(e.data.value));
+const hearers = [];
+export const tell = (what, value) => channel?.postMessage({ what, value, by: me() });
+export const hear = (what, f) => hearers.push([what, f]);
+// A tab of another shopper says nothing to this one; who there is, and who is new, is for all.
+channel?.addEventListener("message", ({ data: { what, value, by } }) => hearers.forEach(([name, f]) =>
+  name === what && (by === me() || what === "who" || what === "hello") && f(value)));
 
 // Who the shopper is: a token that came behind #token=, taken out of the address at once,
 // or with --dev a name.
@@ -75,7 +77,7 @@ export function headersFor(more = {}) {
   return headers;
 }
 
-const waitOf = (r) => 1000 * (parseFloat(r.headers.get("Retry-After")) || 0);
+export const waitOf = (r) => 1000 * (parseFloat(r.headers.get("Retry-After")) || 0);
 
 // ask sends one request, and gives {status, data, wait}.
 export async function ask(method, path, { body, key, txn, patience = 10000 } = {}) {
@@ -88,9 +90,9 @@ export async function ask(method, path, { body, key, txn, patience = 10000 } = {
   try {
     r = await fetch(path, { method, headers: headersFor(more), body: body === undefined ? undefined
       : JSON.stringify(body), credentials: "omit", redirect: "error", signal: AbortSignal.timeout(patience) });
-    if (r.status !== 204) data = await r.json().catch(() => null);
-  } catch (e) {
-    throw new Later(String(e));
+    if (r.status !== 204) data = await r.json();
+  } catch (e) { // what is no JSON may be a proxy's; an answer that breaks off says nothing
+    if (!r || r.ok || !(e instanceof SyntaxError)) throw new Later(String(e));
   }
   if (r.status === 408 || r.status === 429 || r.status >= 500) throw new Later(data?.detail || r.status, waitOf(r));
   if (r.status === 401) {

@@ -1,6 +1,6 @@
 // The shopper's own orders and places, as they change. One tab that is looked at reads the
 // stream and tells the others; a page that was away asks for all of it again.
-import { alone, ask, headersFor, hear, Later, me, pause, rest, tell, who } from "./net.js";
+import { alone, ask, headersFor, hear, Later, me, pause, rest, tell, waitOf, who } from "./net.js";
 
 export const orders = new Map();
 export let loaded = false;
@@ -48,7 +48,7 @@ export function follow(path, by, failing = () => {}) {
         if (!r.ok) {
           await r.body?.cancel();
           if (r.status < 429) return;
-          throw new Later(r.status, 1000 * (parseFloat(r.headers.get("Retry-After")) || 0));
+          throw new Later(r.status, waitOf(r));
         }
         const reader = r.body.pipeThrough(new TextDecoderStream()).getReader();
         for (let text = ""; ;) {

@@ -4,7 +4,7 @@ import { h, show } from "./dom.js";
 import { acts, busy, intent, want } from "./intents.js";
 import { ask, insist, kept } from "./net.js";
 import { follow, loaded, newest, orders, take } from "./orders.js";
-import { badge, button, change, holding, path, picture, ticking } from "./views.js";
+import { badge, button, change, holding, nothing, path, picture, ticketed, ticking } from "./views.js";
 import { at, language, money, say, state } from "./words.js";
 import { ascii, hex, sha256, unhex } from "./work.js";
 
@@ -12,7 +12,7 @@ const ms = (time) => Date.parse(time);
 const pair = (name, value) => value && [h("dt", {}, name), h("dd", {}, value)];
 
 export function ordersPage(main, name) {
-  if (!loaded) return show(main, [{ key: "load", is: language, make: () => h("p", { cls: "empty" }, say("loading")) }]);
+  if (!loaded) return nothing(main);
   const all = newest();
   return show(main, [{ key: "h", is: language, make: () => h("h1", {}, say("orders")) },
     !all.length && { key: "none", is: language, make: () => h("div", { cls: "empty" }, h("h2", {}, say("noOrders")),
@@ -24,12 +24,19 @@ export function ordersPage(main, name) {
       o.state === "held" && holding(o, o.order_no)) }))]);
 }
 
-const said = new Map();
+const said = new Map(), sought = new Map();
 export function orderPage(main, no, name, again) {
   const o = orders.get(no);
   if (!o) {
-    insist(() => ask("GET", "/v1/orders/" + no)).then(({ status, data }) => status === 200 && take([data]), () => {});
-    return show(main, [{ key: "load", is: language, make: () => h("p", { cls: "empty" }, say("loading")) }]);
+    if (!sought.has(no)) {
+      sought.set(no, undefined);
+      insist(() => ask("GET", "/v1/orders/" + encodeURIComponent(no))).then(({ status, data }) => {
+        if (status === 200) take([data]);
+        else sought.set(no, data?.detail || String(status));
+        again();
+      }, () => sought.delete(no));
+    }
+    return nothing(main, sought.get(no));
   }
   const asked = no + o.state + language; // the sale's words for what became of it
   if (!said.has(asked)) {
@@ -97,7 +104,7 @@ export function bargainPage(main, code, name, again) {
   }
   const b = bargain;
   if (!b || b.none) {
-    return show(main, [{ key: "load", is: b || language, make: () => h("p", { cls: "empty" }, b?.none || say("loading")) }]);
+    return nothing(main, b?.none);
   }
   const l = name(b), cutting = "cut " + code, buying = `grab ${b.session}/${b.sku}`, i = intent(cutting), g = intent(buying);
   const open = b.state === "open" && ms(b.expires_at) > now();
@@ -118,13 +125,13 @@ export function bargainPage(main, code, name, again) {
       : open && (b.mine ? [h("div", { cls: "row" },
         button("share", say("share"), () => share(link, l), "main"),
         button("buy", say("buyAt", { p: money(b.price, b.currency) }), () => want(buying, {
-          path: `/v1/bargains/${code}/buy`, listing: path(b), body: {}, tickets: l.ticket, challenge: l.challenge }), "",
+          path: `/v1/bargains/${code}/buy`, ...ticketed(l) }), "",
         l.play?.at_floor && b.price > b.floor)),
       h("label", {}, say("link"), h("input", { id: "link", readonly: true, value: link, onfocus: (e) => e.target.select() })),
       h("p", { cls: "note good", role: "status", id: "share-said" })]
         : b.helped ? h("p", { cls: "note good" }, say("helped", { p: money(b.helped.amount, b.currency) }))
-          : button("cut", say("cut"), () => want(cutting, { path: `/v1/bargains/${code}/cuts`, listing: path(b), body: {},
-            tickets: l.ticket, challenge: l.challenge }), "main")),
+          : button("cut", say("cut"), () => want(cutting, { path: `/v1/bargains/${code}/cuts`, ...ticketed(l) }),
+            "main")),
     b.recent?.length > 0 && [h("h2", {}, say("recent")), h("ul", { cls: "recent" }, b.recent.map((c) =>
       h("li", {}, h("b", {}, "−" + money(c.amount, b.currency)), " ", h("span", { cls: "soft" }, at(c.at)))))]) }]);
 }
@@ -154,16 +161,17 @@ export function drawPage(main, session, sku, name, again) {
     }, () => draws.delete(id));
   }
   const d = draws.get(id);
+  if (!d?.commitment) return nothing(main, d?.none);
   show(main, [{ key: "back", is: language, make: () => h("p", {}, h("a", { href: "#/" }, "← " + say("sale"))) },
-    { key: "d", is: [d?.state, d?.entries?.length, d?.undecided, language], make: () => (!d?.commitment
-      ? h("p", { cls: "empty" }, say("loading")) : drawn(d, name(at_), at_)) }]);
+    { key: "d", is: [d.state, d.entries.length, d.undecided, language], make: () => drawn(d, name(at_), at_) }]);
 }
 
 async function readDraw({ session, sku }) {
-  const base = `/v1/sessions/${session}/skus/${sku}/draw`;
-  let all = [], d;
+  const base = path({ session, sku }) + "/draw";
+  let all = [], d, status;
   for (let cursor = ""; ;) {
-    ({ data: d } = await insist(() => ask("GET", base + (cursor ? "?cursor=" + encodeURIComponent(cursor) : ""))));
+    ({ data: d, status } = await insist(() => ask("GET", base + (cursor ? "?cursor=" + encodeURIComponent(cursor) : ""))));
+    if (status !== 200) return { state: "done", none: d?.detail || String(status) };
     all = all.concat(d.entries || []);
     if (!(cursor = d.cursor) || all.length >= 20000) break;
   }

@@ -1,14 +1,21 @@
 // What each part of the page looks like. Nothing here decides: the shop does.
 import { countdown, now } from "./clock.js";
-import { h } from "./dom.js";
+import { h, show } from "./dom.js";
 import { act, acts, busy, forgetIntent, intent, solve, want } from "./intents.js";
-import { cashier, dev, keep, kept } from "./net.js";
+import { cashier, dev, keep, kept, tell } from "./net.js";
 import { of, take } from "./orders.js";
-import { about, at, money, say, state } from "./words.js";
+import { about, at, language, money, say, state } from "./words.js";
 
 const ms = (time) => Date.parse(time);
 export const path = (l) => `/v1/sessions/${l.session}/skus/${l.sku}`;
 export const grabId = (l) => `grab ${l.session}/${l.sku}`;
+
+// What a wish about a listing says besides.
+export const ticketed = (l) => ({ listing: path(l), tickets: l.ticket || Boolean(l.challenge), challenge: l.challenge });
+
+// A page of which there is nothing yet, or which there is not.
+export const nothing = (main, why = say("loading")) => show(main, [{ key: "load", is: [language, why],
+  make: () => h("p", { cls: "empty", role: "status" }, why) }]);
 
 // A countdown is made once, and told the time by app.js.
 export const ticking = (to, cls = "") => h("time", { cls: "ticking " + cls, "data-to": to }, countdown(to));
@@ -57,10 +64,10 @@ function standing(l) {
 export function cardIs(l, s) {
   const i = intent(grabId(l)), b = intent("bargain " + l.session + "/" + l.sku), t = now();
   return [l, s.state, t < ms(l.start), t >= ms(l.end), i, b, standing(l), acts(grabId(l)), acts("reserve " + path(l)),
-    i?.again > Date.now(), kept("reserved", []).includes(path(l)), document.documentElement.lang];
+    i?.again > Date.now(), kept("reserved", []).includes(path(l)), language, chosen[path(l)]];
 }
 
-export function card(l, s, boughtHere) {
+export function card(l, s, boughtHere, render) {
   const share = l.list_price > l.price ? Math.round(100 - 100 * l.price / l.list_price) : 0;
   const sold = ["sold_out", "gone"].includes(l.state);
   return h("article", { cls: "card" + (sold ? " sold" : ""), id: `l-${l.session}-${l.sku}` },
@@ -73,11 +80,12 @@ export function card(l, s, boughtHere) {
       l.play?.price === "cut" && h("p", { cls: "soft" }, say("downTo"), " ", h("b", {}, money(l.play.floor, l.currency))),
       h("p", { cls: "tags" }, tags(l)),
       stock(l)),
-    h("div", { cls: "does" }, actions(l, s, boughtHere)));
+    h("div", { cls: "does" }, actions(l, s, boughtHere, render)));
 }
 
 function tags(l) {
-  return [l.limit_per_shopper && say("limit", { n: l.limit_per_shopper }), l.reservation && say("reserveOnly"),
+  return [l.limit_per_shopper && say("limit", { n: l.limit_per_shopper }),
+    l.limit_per_month && say("limitMonth", { n: l.limit_per_month }), l.reservation && say("reserveOnly"),
     l.allow_list && say("listOnly"), l.draw && say("drawBadge"), l.play?.price === "cut" && say("bargainBadge")]
     .filter(Boolean).map((t) => h("span", { cls: "tag" }, t));
 }
@@ -90,7 +98,27 @@ function stock(l) {
     "aria-label": say("left") }), h("span", {}, `${l.stock.toLocaleString()} ${say("left")}`));
 }
 
-function actions(l, s, boughtHere) {
+// How many units are wanted: one, where the limits allow no more or nobody chose.
+const chosen = {};
+function most(l, s, own, boughtHere) {
+  const left = [[l.limit_per_shopper, own.units], [s.limit_per_shopper, boughtHere], [l.limit_per_month, 0]];
+  return Math.max(1, Math.min(l.stock || 99, ...left.filter(([limit]) => limit).map(([limit, had]) => limit - had)));
+}
+function chooser(l, key, n, bound, render) {
+  const choose = (to) => {
+    chosen[path(l)] = Math.max(1, Math.min(bound, Math.floor(to) || 1));
+    const field = document.getElementById("many-" + key);
+    field.value = chosen[path(l)];
+    render();
+  };
+  const step = (id, by, sign) => h("button", { id: `${id}-${key}`, type: "button", "aria-label": say(id),
+    "aria-disabled": n + by < 1 || n + by > bound ? "true" : null, onclick: () => choose(n + by) }, sign);
+  return h("div", { cls: "many", role: "group", "aria-label": say("many") }, h("span", {}, say("many")),
+    step("fewer", -1, "−"), h("input", { id: "many-" + key, type: "number", inputmode: "numeric", min: 1, max: bound,
+      value: n, "aria-label": say("many"), onchange: (e) => choose(e.target.value) }), step("more", 1, "+"));
+}
+
+function actions(l, s, boughtHere, render) {
   const id = grabId(l), i = intent(id), own = standing(l), o = own.alive;
   const key = `${l.session}-${l.sku}`;
   const note = (text, cls = "") => text && h("p", { cls: "note " + cls, role: "status" }, text);
@@ -114,18 +142,21 @@ function actions(l, s, boughtHere) {
     (s.limit_per_shopper && boughtHere >= s.limit_per_shopper);
   if (done && full) return [done, proof(l)];
   const again = i?.again > Date.now();
-  const go = (more) => () => want(id, { path: path(l) + "/grab", listing: path(l), body: more,
-    tickets: l.ticket || Boolean(l.challenge), challenge: l.challenge });
+  const bound = most(l, s, own, boughtHere), n = Math.min(chosen[path(l)] || 1, bound);
+  const many = bound > 1 && chooser(l, key, n, bound, render);
+  const go = (more) => () => want(id, { path: path(l) + "/grab", ...ticketed(l), body: n > 1 ? { ...more, quantity: n }
+    : more });
   if (l.state === "gone") return [done || told, proof(l), button("do-" + key, say("gone"), null, "", true)];
   if (l.state === "sold_out" || (i?.told?.code === "sold_out" && l.waitlist)) {
-    return [done || told, proof(l), l.waitlist
+    return [done || told, proof(l), l.waitlist && many, l.waitlist
       ? button("do-" + key, say("joinLine"), go({ waitlist: true }), "main")
       : button("do-" + key, say("soldOut"), null, "", true)];
   }
   if (l.play?.price === "cut") return [done || told, bargaining(l, key, go({}))];
-  return [done || told, proof(l), again
+  return [done || told, proof(l), !again && many, again
     ? h("button", { id: "do-" + key, type: "button", disabled: true }, say("again"), h("span", { "data-until": i.again }))
-    : button("do-" + key, say(l.draw?.state === "open" ? "enterDraw" : i?.told?.code === "missed" ? "again" : "grab"),
+    : button("do-" + key, say(l.draw?.state === "open" ? "enterDraw" : i?.told?.code === "missed" ? "again"
+      : n > 1 ? "grabMany" : "grab", { n, p: money(n * l.price, l.currency) }),
       go(l.waitlist && l.draw ? { waitlist: true } : {}), "main")];
 }
 
@@ -138,7 +169,8 @@ function asking(id, i, key) {
       if (answer.value) solve(id, answer.value.trim());
     } }, h("label", { for: "digits-" + key }, say(i.wrong ? "imageWrong" : "image")),
     h("img", { src: i.image, alt: say("imageAlt") }), h("div", { cls: "row" }, answer,
-      h("button", { cls: "main" }, say("ok"))));
+      h("button", { id: "ok-" + key, cls: "main" }, say("ok"))),
+    button("other-" + key, say("imageOther"), () => solve(id, null), "link"));
   }
   return h("p", { cls: "note busy", role: "status" }, h("span", { cls: "spin", "aria-hidden": "true" }),
     say(i.slow ? "retrying" : i.phase));
@@ -149,8 +181,10 @@ function early(l, key) {
   const all = kept("reserved", []), mine = all.includes(path(l)), thing = "reserve " + path(l);
   const change = (method, then) => async () => {
     const r = await act(thing, method, path(l) + "/reservation");
-    if (r && r.status < 400 && r.status) keep("reserved", then);
-    else if (r) keep("said", { ...kept("said", {}), [key]: r.data?.detail });
+    if (r && r.status < 400 && r.status) {
+      keep("reserved", then);
+      tell("reserved", then);
+    } else if (r) keep("said", { ...kept("said", {}), [key]: r.data?.detail });
   };
   const others = all.filter((p) => p !== path(l));
   return mine ? [h("p", { cls: "note good", role: "status" }, "✓ " + say("reserved")),
@@ -194,7 +228,8 @@ function place(l, o, key, told) {
     if (r?.status === 200) forgetIntent(grabId(l));
   }, "quiet", acts("order " + o.order_no));
   if (o.state === "waiting") {
-    return h("div", { cls: "place" }, h("p", { role: "status" }, say("line"), " ", h("strong", {}, "#" + (o.position || "…"))),
+    return h("div", { cls: "place" }, h("p", { role: "status" }, say("line"), o.quantity > 1 && ` · ${o.quantity} ×`, " ",
+      h("strong", {}, "#" + (o.position || "…"))),
       o.estimate_seconds != null && h("p", { cls: "soft" }, say("about", { t: about(o.estimate_seconds) })), leave);
   }
   const when = l.draw?.draw_at && ms(l.draw.draw_at);
@@ -214,8 +249,7 @@ function bargaining(l, key, buy) {
   const done = i?.told && !code && h("p", { cls: "note", role: "status" }, i.told.message);
   return [done, code ? h("a", { id: "do-" + key, cls: "button main", href: "#/b/" + code }, say("myBargain"))
     : button("do-" + key, say("startBargain"), async () => {
-      await want(id, { path: path(l) + "/bargains", listing: path(l), body: {}, tickets: l.ticket || Boolean(l.challenge),
-        challenge: l.challenge });
+      await want(id, { path: path(l) + "/bargains", ...ticketed(l) });
       const got = intent(id)?.told?.bargain?.code;
       if (got) location.hash = "#/b/" + got;
     }, "main"),

@@ -2,7 +2,12 @@ package nodetest
 
 import (
 	"bufio"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,6 +15,8 @@ import (
 	"time"
 
 	altcha "github.com/altcha-org/altcha-lib-go"
+
+	"doorbuster/engine"
 )
 
 // TryWith grabs with a body, and further headers.
@@ -75,6 +82,41 @@ func (s *Shop) Solve(shopper, listing string) string {
 		s.T.Fatal(err)
 	}
 	return fmt.Sprintf(`{"solution":%q}`, base64.StdEncoding.EncodeToString(text))
+}
+
+// Digits reads an image of a challenge as a person would: from its sealed token, with the
+// secret that only the group's nodes know, and whoever may take a backup of them.
+func (s *Shop) Digits(token string) string {
+	s.T.Helper()
+	backup := s.Ops("GET", "/admin/v1/cluster/backup?state_only=true", "").Body
+	state, err := engine.ReadState(strings.NewReader(backup[24+binary.LittleEndian.Uint32([]byte(backup[12:])):]))
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	secret, _ := state.Derive("tickets")
+	key := hmac.New(sha256.New, secret[:])
+	key.Write([]byte("doorbuster challenge 1 seal"))
+	block, err := aes.NewCipher(key.Sum(nil))
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	seal, err := cipher.NewGCM(block)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	frame, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	plain, err := seal.Open(nil, frame[1:13], frame[13:], frame[:1])
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	digits := plain[24:]
+	for i := range digits {
+		digits[i] += '0'
+	}
+	return string(digits)
 }
 
 // Easy makes challenges that cost tests no time.

@@ -340,7 +340,9 @@ var axe string
 // Accessible expects that axe-core finds nothing serious or critical on the page as it is.
 func (tab *Tab) Accessible() {
 	tab.t.Helper()
-	tab.Do(chromedp.Evaluate[chromedp.Void](axe))
+	if !Value[bool](tab, "'axe' in window") {
+		tab.Do(chromedp.Evaluate[chromedp.Void](axe))
+	}
 	found := Value[string](tab, `axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.map(v => (
 		{id: v.id, impact: v.impact, help: v.help, at: v.nodes.map(n => n.target.join(" ") + ": " + n.failureSummary)}
 	))))`)
