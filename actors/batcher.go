@@ -51,6 +51,15 @@ type ask struct {
 type gathering struct {
 	entry   []byte // behind room for the header; nil before the first command
 	pending []pending
+	way
+}
+
+// way is how a gathering's first grab came into it. What one of a batch took tells of all.
+type way struct {
+	grabs  bool      // there is one
+	handed time.Time // to its actor, where that was here; zero otherwise
+	began  time.Time // the gathering with it
+	traced bool      // some are
 }
 
 // headed gives the entry, with its header in the room for it.
@@ -73,6 +82,8 @@ type flight struct {
 	epoch   engine.Epoch
 	wait    func() (*engine.Effects, error)
 	pending []pending
+	way
+	proposed time.Time
 }
 
 // batcher turns commands into log entries: one goroutine proposes what has
@@ -166,8 +177,23 @@ func (b *batcher) addGrab(s *slot, d *speculative, item decidedItem) bool {
 		c.Bargain = engine.BargainRef{Session: s.gate.session, Ordinal: s.bargain}
 	}
 	b.next.entry = engine.AppendCommand(b.next.entry, c)
+	if w := &b.next.way; !w.grabs || s.trace != nil {
+		w.add(s)
+	}
 	b.queue(pending{slot: s, gate: s.gate, speculative: d, item: item})
 	return true
+}
+
+// add takes down how a grab came here.
+func (w *way) add(s *slot) {
+	now := time.Now()
+	if !w.grabs {
+		w.grabs, w.began, w.handed = true, now, s.handedAt()
+	}
+	if s.trace != nil {
+		w.traced = true
+		s.trace.Ended(engine.StageActor, now)
+	}
 }
 
 // commands are buffers that commands are written to before there is room for them.
@@ -313,7 +339,7 @@ func (b *batcher) propose() bool {
 
 	header.Commands = len(taken.pending)
 	b.began, b.last = time.Now(), header.Commands
-	b.flights <- flight{header.Epoch, b.log.Propose(taken.headed(header)), taken.pending}
+	b.flights <- flight{header.Epoch, b.log.Propose(taken.headed(header)), taken.pending, taken.way, b.began}
 	return true
 }
 

@@ -61,3 +61,25 @@ func benchmarkGrab(b *testing.B, through string, callers int) {
 	}
 	running.Wait()
 }
+
+// BenchmarkRefusedGrab refuses shoppers at the gate of a listing that has sold out.
+func BenchmarkRefusedGrab(b *testing.B) {
+	s := openShop(b, func(c *actors.Config) { c.Logger = slog.New(slog.DiscardHandler) })
+	s.plan("day", nil, units("mask", 1))
+	if a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("first"), IdempotencyKey: []byte("k"),
+		Quantity: 1}); a.Code != engine.CodeGranted {
+		b.Fatal(a)
+	}
+	var callers atomic.Int64
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		q := &engine.Grab{Listing: []byte("day/skus/mask"), Shopper: fmt.Appendf(nil, "shopper-%d", callers.Add(1)),
+			IdempotencyKey: []byte("k"), Quantity: 1}
+		for pb.Next() {
+			if a, decided := s.Decide(q, nil); !decided || a.Code != engine.CodeSoldOut {
+				b.Error(a)
+				return
+			}
+		}
+	})
+}

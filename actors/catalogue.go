@@ -1,6 +1,10 @@
 package actors
 
-import "doorbuster/engine"
+import (
+	"sync/atomic"
+
+	"doorbuster/engine"
+)
 
 // catalogue is how gates are found: immutable, replaced whole.
 type catalogue struct {
@@ -80,7 +84,7 @@ func (g *Group) deleted(gate *gate, x *engine.Session, l *engine.Listing) {
 
 func (g *Group) newGate(h engine.ListingHandle, x *engine.Session, l *engine.Listing) *gate {
 	gate := &gate{handle: h, session: x.Handle, name: x.ID + "/skus/" + l.SKU, blocked: &g.blocked,
-		switches: &g.switches}
+		switches: &g.switches, refused: make([]atomic.Uint64, len(engine.Reasons()))}
 	gate.retired.Store(x.State == engine.Settled)
 	return gate
 }

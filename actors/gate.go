@@ -42,6 +42,9 @@ type gate struct {
 	blocked *atomic.Bool
 	// switches are the group's.
 	switches *atomic.Pointer[engine.Switches]
+	// refused counts what this node's shoppers were refused, by engine.Reason. It is apart,
+	// since all else is read far more often than written.
+	refused []atomic.Uint64
 	// spentUntil is until when, by the slots' clock, a node that does not lead
 	// takes the leader's word that the admission quota is used up.
 	spentUntil atomic.Int64

@@ -44,6 +44,9 @@ type Config struct {
 	// further back in a rush, and takes its memory as it fills.
 	JournalEntries int
 	Logger         *slog.Logger
+	// Took is told how long the stages of grabs that this node decides took: one grab of a
+	// batch for all. It must not block. Default: nobody is.
+	Took func(engine.Stage, time.Duration)
 	// Wall reads the wall clock. Default time.Now.
 	Wall func() time.Time
 }
@@ -159,7 +162,7 @@ func New(cfg Config) (*Group, error) {
 		return nil, err
 	}
 	g := &Group{cfg: cfg, logger: cfg.Logger, clock: newStateClock(cfg.Wall),
-		records: Records{patience: cfg.GrabTimeout}, slots: newSlotPool(), seed: maphash.MakeSeed(),
+		records: Records{patience: cfg.GrabTimeout}, slots: newSlotPool(cfg.GrabTimeout), seed: maphash.MakeSeed(),
 		connected: make(chan struct{})}
 	if cfg.JournalEntries > 0 {
 		g.journal = newJournal(cfg.JournalEntries, g.clock.read)
@@ -423,13 +426,51 @@ func (g *Group) landed(f flight, effects *engine.Effects, err error) {
 		}
 		g.noteDecided(p)
 	}
+	g.passed(&f, &effects.Times)
 	g.tellDecided()
 	g.answerAll(f.pending, effects.Primary)
+	if applied := effects.Times.Applied; f.grabs && !applied.IsZero() {
+		g.took(engine.StageAnswer, time.Since(applied))
+	}
 	for i, gate := range g.touched {
 		g.wakeRetired(gate)
 		g.touched[i] = nil
 	}
 	g.touched = g.touched[:0]
+}
+
+// passed tells how long the stages of a flight's grabs took.
+func (g *Group) passed(f *flight, times *engine.Times) {
+	ends := [...]struct {
+		stage engine.Stage
+		at    time.Time
+	}{{engine.StageActor, f.began}, {engine.StageBatch, f.proposed}, {engine.StageLog, times.Stored},
+		{engine.StageQuorum, times.Committed}, {engine.StageApply, times.Applied}}
+	if f.grabs {
+		before := f.handed
+		for _, end := range ends {
+			if !before.IsZero() && !end.at.IsZero() {
+				g.took(end.stage, max(0, end.at.Sub(before)))
+			}
+			before = end.at
+		}
+	}
+	if !f.traced {
+		return
+	}
+	for i := range f.pending {
+		if p := &f.pending[i]; p.ask == nil && p.slot.trace != nil {
+			for _, end := range ends[1:] { // the first is its own
+				p.slot.trace.Ended(end.stage, end.at)
+			}
+		}
+	}
+}
+
+func (g *Group) took(stage engine.Stage, took time.Duration) {
+	if g.cfg.Took != nil {
+		g.cfg.Took(stage, took)
+	}
 }
 
 // wakeRetired has the actor of a gate that is retired, if it is there, look whether it

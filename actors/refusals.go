@@ -20,15 +20,32 @@ func refused(code engine.Code) bool {
 // noteRefusal notes a no on the node that the shopper came to. gate is the
 // listing's; nil where it has to be looked for, and may not be there.
 func (g *Group) noteRefusal(gate *gate, listing []byte, fingerprint uint64, code engine.Code, why engine.Reason) {
-	if g.journal == nil || !g.journal.on.Load() {
-		return
-	}
 	if gate == nil {
 		if gate = g.named(listing); gate == nil {
 			return
 		}
 	}
+	if int(why) < len(gate.refused) { // else the leader is newer than this node
+		gate.refused[why].Add(1)
+	}
+	if g.journal == nil || !g.journal.on.Load() {
+		return
+	}
 	g.journal.note(fingerprint, gate.handle, code, why, g.journal.now.Load())
+}
+
+// RefusedBy gives how many grabs of a listing this node has refused since it started, by
+// engine.Reason; nil for a listing that it does not know.
+func (g *Group) RefusedBy(session, sku string) []uint64 {
+	gate := g.named([]byte(session + "/skus/" + sku))
+	if gate == nil {
+		return nil
+	}
+	counts := make([]uint64, len(gate.refused))
+	for i := range gate.refused {
+		counts[i] = gate.refused[i].Load()
+	}
+	return counts
 }
 
 // maxRefused bounds one report; a shopper who is refused all day by a thousand

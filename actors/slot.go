@@ -30,6 +30,7 @@ type slot struct {
 	priced       bool   // price is what the play's expression says
 	price        int64
 	transaction  engine.Transaction
+	trace        engine.Trace
 	deadline     engine.Time
 	fingerprint  uint64
 	shopperBytes [engine.MaxShopperBytes]byte
@@ -52,6 +53,7 @@ const expiryTick = 10 * time.Millisecond
 // slotPool lends slots. Safe for concurrent use.
 type slotPool struct {
 	began     time.Time
+	patience  time.Duration // that grabs of this node come with
 	stop      chan struct{}
 	undecided undecided // also those whose time is over
 
@@ -61,8 +63,8 @@ type slotPool struct {
 	next time.Duration // none that is lent expires sooner
 }
 
-func newSlotPool() *slotPool {
-	p := &slotPool{began: time.Now(), stop: make(chan struct{}), next: math.MaxInt64}
+func newSlotPool(patience time.Duration) *slotPool {
+	p := &slotPool{patience: patience, began: time.Now(), stop: make(chan struct{}), next: math.MaxInt64}
 	go p.watch()
 	return p
 }
@@ -125,7 +127,7 @@ func (p *slotPool) lend(x *passing, gate *gate) *slot {
 	p.mu.Unlock()
 	s.gate, s.fingerprint, s.key, s.deadline = gate, x.fingerprint, x.key, x.deadline
 	s.quantity, s.waitlist, s.ticket, s.transaction = x.Quantity, x.Waitlist, x.Ticket, x.Transaction
-	s.bargain, s.priced = x.Bargain, false
+	s.bargain, s.priced, s.trace = x.Bargain, false, x.Trace
 	s.shopper = append(s.shopperBytes[:0], x.Shopper...)
 	p.undecided.enter(x.fingerprint)
 	stands := slotPending
@@ -143,7 +145,7 @@ func (s *slot) handed(state uint32) { s.state.CompareAndSwap(state, state+slotPe
 func (p *slotPool) put(s *slot) {
 	s.state.Add(slotUse)
 	p.mu.Lock()
-	s.gate, s.reply = nil, nil
+	s.gate, s.reply, s.trace = nil, nil, nil
 	last := len(p.lent) - 1
 	p.lent[s.place], p.lent[last].place = p.lent[last], s.place
 	p.lent = p.lent[:last] // what lies behind is free, and kept
@@ -166,6 +168,14 @@ func (s *slot) Decided(a engine.Answer, index engine.LogIndex, err error) {
 	if state&slotStates != slotAbandoned {
 		reply.Decided(a, index, err)
 	}
+}
+
+// handedAt gives when the grab of s was handed on, if it came to this node; else zero.
+func (s *slot) handedAt() time.Time {
+	if s.expires == math.MaxInt64 {
+		return time.Time{}
+	}
+	return s.pool.began.Add(s.expires - s.pool.patience)
 }
 
 // abandoned tells a holder of s, who has not completed it, that nobody waits.

@@ -40,6 +40,8 @@ type fsm struct {
 	// Raft's configuration has changed.
 	membershipChanged func(*Membership)
 	reconfigured      func()
+	// stored gives when an entry was on this node's disk; zero if that is not known.
+	stored func(engine.LogIndex) time.Time
 	// alarm is Node.alarm; called with hold locked.
 	alarm func(name engine.AlarmName, about, detail string)
 
@@ -92,8 +94,8 @@ func newFSM(observer Observer, fatal *fatal, logger *slog.Logger) *fsm {
 	return &fsm{observer: observer, fatal: fatal, logger: logger, state: engine.NewState(),
 		wake:  make(chan struct{}, 1),
 		bound: unbounded, membershipChanged: func(*Membership) {}, reconfigured: func() {},
-		passed: func(engine.LogIndex) {},
-		alarm:  func(engine.AlarmName, string, string) {}, recorded: func(engine.LogIndex) error { return nil }}
+		passed: func(engine.LogIndex) {}, stored: func(engine.LogIndex) time.Time { return time.Time{} },
+		alarm: func(engine.AlarmName, string, string) {}, recorded: func(engine.LogIndex) error { return nil }}
 }
 
 // unbounded lets everything that is committed be applied.
@@ -162,8 +164,11 @@ func (f *fsm) apply(index engine.LogIndex, data []byte) applied {
 	}
 	effects := new(engine.Effects)
 	f.begun.Store(uint64(index))
+	times := engine.Times{Stored: f.stored(index), Committed: time.Now()}
 	f.mu.Lock()
 	err := f.state.Apply(index, data, effects)
+	times.Applied = time.Now()
+	effects.Times = times
 	if tooOld(err) {
 		f.mu.Unlock()
 		f.halted = err

@@ -55,6 +55,9 @@ type LogStore struct {
 	mu      sync.Mutex
 	records []wal.Record // reused between calls
 
+	began  time.Time
+	stored [64]storedEntry // the newest, by index
+
 	last  atomic.Pointer[mark] // of the entry stored last; of the snapshot, if that reaches further
 	found AsOf                 // of the log as it was found, if that reaches to the snapshot
 }
@@ -64,9 +67,24 @@ var (
 	_ raft.MonotonicLogStore = (*LogStore)(nil)
 )
 
+// storedEntry is when an entry was on disk. One goroutine at a time writes it.
+type storedEntry struct {
+	index atomic.Uint64
+	at    atomic.Int64 // since the store began
+}
+
+// storedAt gives when one of the newest entries was on disk; zero if it is none.
+func (s *LogStore) storedAt(index engine.LogIndex) time.Time {
+	e := &s.stored[uint64(index)%uint64(len(s.stored))]
+	if at := e.at.Load(); e.index.Load() == uint64(index) {
+		return s.began.Add(time.Duration(at))
+	}
+	return time.Time{}
+}
+
 // NewLogStore returns a store over log, which stays the caller's to close.
 func NewLogStore(log *wal.Log) *LogStore {
-	s := &LogStore{log: log}
+	s := &LogStore{log: log, began: time.Now()}
 	s.last.Store(&mark{})
 	return s
 }
@@ -165,6 +183,13 @@ func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 	clear(s.records)
 	if err != nil {
 		return fmt.Errorf("cluster: store entries: %w", err)
+	}
+	now := int64(time.Since(s.began))
+	for _, e := range entries[max(0, len(entries)-len(s.stored)):] {
+		stored := &s.stored[e.Index%uint64(len(s.stored))]
+		stored.index.Store(0) // whoever reads meanwhile finds none
+		stored.at.Store(now)
+		stored.index.Store(e.Index)
 	}
 	if n := len(entries); n > 0 {
 		s.last.Store(&mark{entries[n-1].Term, entries[n-1].Index})

@@ -109,6 +109,7 @@ func (n *Node) openLog(snapshots *raft.FileSnapshotStore) error {
 	confirmed := func() engine.LogIndex { return max(engine.LogIndex(log.LastIndex()), n.applied.load()) }
 	n.fatal.confirmed.Store(&confirmed)
 	n.store = NewLogStore(n.log)
+	n.fsm.stored = n.store.storedAt
 	n.store.cutting = n.cutting
 	if err := n.store.lookAtEnd(found.newest); err != nil {
 		return err

@@ -173,6 +173,8 @@ type Effects struct {
 	AuditNotes []AuditNote
 	// Leaving are the orders of the sessions that were sealed.
 	Leaving []*Leaving
+	// Times are when the entry got here. Apply leaves them alone.
+	Times Times
 }
 
 // LastPlan gives the outcome of the last ApplyPlan; empty where there was none.

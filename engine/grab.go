@@ -19,6 +19,8 @@ type Grab struct {
 	Transaction Transaction
 	// Door is the front's own, handed back to it when it is asked about the grab.
 	Door any
+	// Trace is told when the grab's stages end; nil unless it is traced.
+	Trace Trace
 }
 
 // Code is what a shopper is told of a grab, in a word.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
@@ -92,6 +93,8 @@ func watchedShopper(t testing.TB) *ShopperServer {
 	go w.Run(t.Context())
 	s := newTestShopper(t, &fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut}})
 	s.hot = w
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "took"})
+	s.took = func(_ engine.Stage, took time.Duration) { h.Observe(took.Seconds()) }
 	return s
 }
 

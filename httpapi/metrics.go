@@ -131,9 +131,8 @@ var grabBuckets = [...]time.Duration{
 // grabMetrics counts grabs. It is written on the hot path: atomics only, no
 // look-up by label. Safe for concurrent use.
 type grabMetrics struct {
-	codes   []atomic.Uint64 // by engine.Code
-	reasons []atomic.Uint64 // by engine.Reason
-	took    [grabClasses]durations
+	counts []atomic.Uint64 // by engine.Code, and then by engine.Reason: one addition for both
+	took   [grabClasses]durations
 
 	codeNames, reasonNames         []string
 	codeDesc, reasonDesc, tookDesc *prometheus.Desc
@@ -154,18 +153,18 @@ func newGrabMetrics() *grabMetrics {
 		tookDesc: prometheus.NewDesc("doorbuster_grab_duration_seconds",
 			"From a grab read whole to its answer ready, by class of outcome.", []string{"class"}, nil),
 	}
-	m.codes = make([]atomic.Uint64, len(m.codeNames))
-	m.reasons = make([]atomic.Uint64, len(m.reasonNames))
+	m.counts = make([]atomic.Uint64, len(m.codeNames)*len(m.reasonNames))
 	return m
 }
 
 // answered counts one answer; began is when its request had been read.
 func (m *grabMetrics) answered(a *engine.Answer, began time.Time) {
-	if int(a.Code) < len(m.codes) {
-		m.codes[a.Code].Add(1)
+	why := int(a.Reason)
+	if why >= len(m.reasonNames) { // of a leader that is newer than this node
+		why = 0
 	}
-	if int(a.Reason) < len(m.reasons) {
-		m.reasons[a.Reason].Add(1)
+	if int(a.Code) < len(m.codeNames) {
+		m.counts[int(a.Code)*len(m.reasonNames)+why].Add(1)
 	}
 	if began.IsZero() {
 		return
@@ -183,10 +182,22 @@ func (m *grabMetrics) answered(a *engine.Answer, began time.Time) {
 // felt gives how many grabs there were, and how many of them nobody knew the outcome of in
 // time.
 func (m *grabMetrics) felt() (undecided, all uint64) {
-	for i := range m.codes {
-		all += m.codes[i].Load()
+	codes, _ := m.sums()
+	for _, n := range codes {
+		all += n
 	}
-	return m.codes[engine.CodeProcessing].Load(), all
+	return codes[engine.CodeProcessing], all
+}
+
+// sums gives how many grabs were answered by engine.Code, and by engine.Reason.
+func (m *grabMetrics) sums() (codes, reasons []uint64) {
+	codes, reasons = make([]uint64, len(m.codeNames)), make([]uint64, len(m.reasonNames))
+	for i := range m.counts {
+		n := m.counts[i].Load()
+		codes[i/len(reasons)] += n
+		reasons[i%len(reasons)] += n
+	}
+	return codes, reasons
 }
 
 // Describe implements prometheus.Collector.
@@ -198,11 +209,12 @@ func (m *grabMetrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *grabMetrics) Collect(ch chan<- prometheus.Metric) {
+	codes, reasons := m.sums()
 	for i, name := range m.codeNames {
-		ch <- prometheus.MustNewConstMetric(m.codeDesc, prometheus.CounterValue, float64(m.codes[i].Load()), name)
+		ch <- prometheus.MustNewConstMetric(m.codeDesc, prometheus.CounterValue, float64(codes[i]), name)
 	}
 	for i, name := range m.reasonNames {
-		ch <- prometheus.MustNewConstMetric(m.reasonDesc, prometheus.CounterValue, float64(m.reasons[i].Load()), name)
+		ch <- prometheus.MustNewConstMetric(m.reasonDesc, prometheus.CounterValue, float64(reasons[i]), name)
 	}
 	for class := range m.took {
 		d := &m.took[class]

@@ -93,6 +93,9 @@ type ShopperConfig struct {
 
 	// Logger hears of faults, never of single requests. Default: nowhere.
 	Logger *slog.Logger
+	// Took is told how long the door and the gate took, of one grab in 64. It must not
+	// block. Default: nobody is.
+	Took func(engine.Stage, time.Duration)
 	// Registerer takes the metrics. Default: nobody does.
 	Registerer prometheus.Registerer
 }
@@ -201,7 +204,8 @@ type ShopperServer struct {
 	bargains *bargainMetrics
 	calls    sync.Pool // of *grabCall
 	guard    *Guard
-	hot      *hot.Watch // nil: nobody looks
+	hot      *hot.Watch                        // nil: nobody looks
+	took     func(engine.Stage, time.Duration) // nil: nobody is told
 	streams  *streams
 	pay      *payDesk
 	vault    *personal.Vault
@@ -264,8 +268,8 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		limits: cfg.Limits.withDefaults(), log: cfg.Logger,
 		faults: rate.Sometimes{First: 10, Interval: time.Second},
 		grabs:  newGrabMetrics(), bargains: newBargainMetrics(), shared: cfg.DisplayShared,
-		calls: sync.Pool{New: func() any { return &grabCall{told: make(chan struct{}, 1)} }},
-		guard: guard, hot: cfg.Hot, vault: cfg.Personal, storefront: cfg.Storefront,
+		calls: sync.Pool{New: func() any { return newGrabCall() }},
+		guard: guard, hot: cfg.Hot, took: cfg.Took, vault: cfg.Personal, storefront: cfg.Storefront,
 		streams: newStreams(cfg.Streams, cfg.Leaving),
 	}
 	if !cfg.Dev {
@@ -329,11 +333,8 @@ func (s *ShopperServer) Guard() *Guard { return s.guard }
 
 // Refused counts the grabs answered so far by engine.Reason; granted ones are under none.
 func (s *ShopperServer) Refused() []uint64 {
-	counts := make([]uint64, len(s.grabs.reasons))
-	for i := range counts {
-		counts[i] = s.grabs.reasons[i].Load()
-	}
-	return counts
+	_, reasons := s.grabs.sums()
+	return reasons
 }
 
 // Felt gives how many grabs ended in a fault that the shopper felt, of how many, since the

@@ -65,6 +65,7 @@ type Config struct {
 	Warnings  WarningsConfig
 
 	Thresholds ThresholdsConfig
+	Metrics    MetricsConfig
 
 	StopDelay           time.Duration
 	LogLevel, LogFormat string
@@ -213,6 +214,7 @@ func (c *Config) table() *settings.Table {
 	c.addPulls(t)
 	c.addSinks(t)
 	c.addWarnings(t)
+	c.addMetrics(t)
 	c.addCluster(t)
 	return t
 }

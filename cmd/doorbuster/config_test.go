@@ -111,7 +111,7 @@ var samples = map[string]string{
 	"risk-list-share": "9", "risk-look-when-down": "pass", "personal-keys": "/q", "personal-erase-after": "9h",
 	"storefront": "true", "storefront-theme": "/t", "storefront-cashier": "http://127.0.0.1:9/pay",
 	"warnings-repeat": "9m", "warnings-pass-on": "9m", "warnings-fault-percent": "9", "warnings-hot-per-second": "999",
-	"warnings-fsync": "9ms", "warnings-callbacks-silent": "9m",
+	"metrics-listings": "9", "warnings-fsync": "9ms", "warnings-callbacks-silent": "9m",
 }
 
 func TestEverySettingInThreePlaces(t *testing.T) {

@@ -40,12 +40,27 @@ var panels = []panel{
 		{"p99 {{class}}", `histogram_quantile(0.99, sum by (le, class) (rate(doorbuster_grab_duration_seconds_bucket[1m])))`},
 		{"p50 {{class}}", `histogram_quantile(0.5, sum by (le, class) (rate(doorbuster_grab_duration_seconds_bucket[1m])))`},
 	}},
+	{"The sale", "Stages of grabs, 99th percentile", "s", []query{{"{{stage}}",
+		`histogram_quantile(0.99, sum by (le, stage) (rate(doorbuster_grab_stage_seconds_bucket[1m])))`}}},
 	{"The sale", "Rate limits, tickets, risk", "ops", []query{
 		{"over a rate: {{by}}", `sum by (by) (rate(doorbuster_rate_limited_total[1m]))`},
 		{"tickets issued", `sum(rate(doorbuster_tickets_issued_total[1m]))`},
 		{"tickets refused", `sum(rate(doorbuster_tickets_refused_total[1m]))`},
 		{"risk: {{level}}", `sum by (level) (rate(doorbuster_risk_verdicts_total[1m]))`},
 	}},
+	{"The listings", "Units granted a second, the ten busiest", "ops", []query{{"{{session}} {{sku}}",
+		`topk(10, max by (session, sku) (rate(doorbuster_listing_granted_units_total[1m])))`}}},
+	{"The listings", "Refused a second, the ten busiest", "ops", []query{{"{{session}} {{sku}} {{reason}}",
+		`topk(10, sum by (session, sku, reason) (rate(doorbuster_listing_refused_total[1m])))`}}},
+	{"The listings", "Units of the listing that has granted most", "none", []query{
+		{"put up: {{session}} {{sku}}", busiest("doorbuster_listing_stock")},
+		{"free: {{session}} {{sku}}", busiest("doorbuster_listing_available")},
+		{"held: {{session}} {{sku}}", busiest("doorbuster_listing_held")},
+		{"paid: {{session}} {{sku}}", busiest("doorbuster_listing_paid")},
+		{"in line: {{session}} {{sku}}", busiest("doorbuster_listing_waiting")},
+	}},
+	{"The listings", "Listings without metrics of their own", "none",
+		[]query{{"{{instance}}", `doorbuster_listings_without_metrics`}}},
 	{"The doors", "Connections", "none", []query{{"{{instance}}", `doorbuster_http_connections`}}},
 	{"The doors", "Problems answered", "ops",
 		[]query{{"{{api}} {{status}} {{kind}}", `sum by (api, status, kind) (rate(doorbuster_http_problems_total[1m])) > 0`}}},
@@ -70,6 +85,12 @@ var panels = []panel{
 	{"Money", "Oldest refund due", "s", []query{{"oldest", `max(doorbuster_refunds_oldest_seconds)`}}},
 	{"Money", "Open differences with the cashier", "none",
 		[]query{{"open", `max(doorbuster_reconciliation_open)`}}},
+}
+
+// busiest is a metric of the listing that has granted most.
+func busiest(metric string) string {
+	return "max by (session, sku) (" + metric + ") and topk(1, max by (session, sku) " +
+		"(doorbuster_listing_granted_units_total))"
 }
 
 // alertName is an alarm's name as Prometheus's users write theirs.
@@ -179,6 +200,7 @@ func TestMonitoringNamesWhatIsThere(t *testing.T) {
 	s := openShop(t, t.TempDir(), "--cashier-url", "http://127.0.0.1:1/")
 	s.Apply(nodetest.DayPlan("", 1))
 	no := s.MustGrant("ann", "", "day/sku-1").OrderNo
+	s.MustRefuse("sold_out", "ben", "", "day/sku-1")
 	s.CancelOrder("ann", no)
 	if a := s.Do("POST", s.HTTP+"/v1/payments/callback", fmt.Sprintf(
 		`{"order_no":%q,"payment_id":"p-1","amount":100,"currency":"CNY","paid_at":%q}`, no,

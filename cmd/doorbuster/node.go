@@ -54,6 +54,7 @@ type node struct {
 	warnings *warn.Sender // nil without anybody to warn
 	curves   *curve.Recorder
 	fsyncs   fsyncs
+	stages   func(engine.Stage, time.Duration)
 	hot      *hot.Watch
 	board    atomic.Pointer[board]
 	keys     *auth.Watcher[keys]
@@ -148,6 +149,8 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.cfg.wall != nil {
 		ac.Wall = n.cfg.wall
 	}
+	n.stages = newStages(n.metrics)
+	ac.Took = n.stages
 	ac.Logger, ac.WaitingDepth, ac.GrabTimeout, ac.JournalEntries = n.logger, n.cfg.Grabs.WaitingDepth,
 		n.cfg.Grabs.Timeout, n.cfg.Grabs.JournalEntries
 	if n.office, err = backoffice.New(ac); err != nil {
@@ -174,7 +177,8 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
 		Seller: httpapi.Seller{Grabber: n.office.Group, ShopperOrders: n.office, Receiving: n.office,
 			Display: n.office, Rules: n.office.Group, Bargains: n.office},
-		Hot: n.hot, Guard: guard, Personal: n.vault, Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway,
+		Took: n.stages, Hot: n.hot, Guard: guard, Personal: n.vault,
+		Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway,
 		Removed:    n.removed,
 		DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper,
 		TokenBytes: n.cfg.Tokens.Bytes, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.Doors.Limits,
@@ -275,6 +279,7 @@ func (n *node) openRooms() (err error) {
 	n.office.KeepSettling(n.cfg.Disk.SettleAfter)
 	n.connected.Store(true)
 	registerGroup(n.metrics, n.office, n.cluster)
+	n.registerListings()
 	n.board.Store(newBoard(n))
 	return nil
 }

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"doorbuster/cmd/doorbuster/settings"
+	"doorbuster/engine"
+)
+
+// MetricsConfig bounds what /metrics has.
+type MetricsConfig struct {
+	Listings int // that have metrics of their own
+}
+
+func (c *Config) addMetrics(t *settings.Table) {
+	t.Topic("Metrics and traces")
+	settings.Add(t, &c.Metrics.Listings, "metrics.listings", 50, "listings on sale, or lately, that have metrics of "+
+		"their own, the busiest first, with up to 30 series each; 0 = none", settings.Between(0, 10_000))
+}
+
+// newStages gives what is told how long stages of grabs take.
+func newStages(to prometheus.Registerer) func(engine.Stage, time.Duration) {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "doorbuster_grab_stage_seconds",
+		Help: "How long stages of grabs take: door and gate of one grab in 64, the others, where this node leads, of " +
+			"one grab of each batch.",
+		Buckets: prometheus.ExponentialBuckets(500e-9, 2, 23), // a gate takes 1 µs, a quorum far away 0.1 s
+	}, []string{"stage"})
+	to.MustRegister(h)
+	var stages []prometheus.Observer
+	for _, name := range engine.Stages() {
+		stages = append(stages, h.WithLabelValues(name))
+	}
+	return func(s engine.Stage, took time.Duration) { stages[s].Observe(took.Seconds()) }
+}
+
+// listingMetrics tells of the busiest listings.
+type listingMetrics struct {
+	*node
+	most    int
+	reasons []string
+
+	left, refused *prometheus.Desc
+	figures       []listingFigure
+}
+
+type listingFigure struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	of   func(*engine.Counts) int64
+}
+
+func (n *node) registerListings() {
+	desc := func(name, help string, more ...string) *prometheus.Desc {
+		return prometheus.NewDesc("doorbuster_listing_"+name, help, append([]string{"session", "sku"}, more...), nil)
+	}
+	m := &listingMetrics{node: n, most: n.cfg.Metrics.Listings, reasons: engine.Reasons(),
+		refused: desc("refused_total", "Grabs that this node has refused, by the true reason.", "reason"),
+		left: prometheus.NewDesc("doorbuster_listings_without_metrics", "Listings on sale, or lately, that have no "+
+			"metrics of their own, since others are busier (metrics.listings).", nil, nil)}
+	for _, f := range []struct {
+		name, help string
+		kind       prometheus.ValueType
+		of         func(*engine.Counts) int64
+	}{
+		{"granted_units_total", "Units granted, the same on all nodes.", prometheus.CounterValue, granted},
+		{"stock", "Units put up.", prometheus.GaugeValue, func(c *engine.Counts) int64 { return c.Stock }},
+		{"available", "Units free.", prometheus.GaugeValue, func(c *engine.Counts) int64 { return c.Available }},
+		{"held", "Units held and not paid for.", prometheus.GaugeValue, func(c *engine.Counts) int64 { return c.Held }},
+		{"paid", "Units paid for.", prometheus.GaugeValue, func(c *engine.Counts) int64 { return c.Paid }},
+		{"waiting", "Units waited for on the waitlist.", prometheus.GaugeValue,
+			func(c *engine.Counts) int64 { return c.Waiting }},
+	} {
+		m.figures = append(m.figures, listingFigure{desc(f.name, f.help), f.kind, f.of})
+	}
+	n.metrics.MustRegister(m)
+}
+
+// granted are the units of a listing that were ever granted.
+func granted(c *engine.Counts) int64 { return c.Held + c.Paid + c.Released }
+
+// Describe implements prometheus.Collector.
+func (m *listingMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.left
+	ch <- m.refused
+	for _, f := range m.figures {
+		ch <- f.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *listingMetrics) Collect(ch chan<- prometheus.Metric) {
+	type listing struct {
+		engine.Counts
+		refused []uint64
+		grabs   uint64
+	}
+	var all []listing
+	for _, c := range m.office.LiveCounts() {
+		l := listing{c, m.office.RefusedBy(c.Session, c.SKU), uint64(granted(&c))}
+		for _, n := range l.refused {
+			l.grabs += n
+		}
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b listing) int {
+		return cmp.Or(cmp.Compare(b.grabs, a.grabs), cmp.Compare(a.Session, b.Session), cmp.Compare(a.SKU, b.SKU))
+	})
+	shown := all[:min(m.most, len(all))]
+	ch <- prometheus.MustNewConstMetric(m.left, prometheus.GaugeValue, float64(len(all)-len(shown)))
+	for i := range shown {
+		l := &shown[i]
+		for _, f := range m.figures {
+			ch <- prometheus.MustNewConstMetric(f.desc, f.kind, float64(f.of(&l.Counts)), l.Session, l.SKU)
+		}
+		for why, n := range l.refused {
+			if n > 0 {
+				ch <- prometheus.MustNewConstMetric(m.refused, prometheus.CounterValue, float64(n), l.Session, l.SKU,
+					m.reasons[why])
+			}
+		}
+	}
+}
