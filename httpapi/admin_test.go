@@ -110,7 +110,7 @@ func TestAdminRoutes(t *testing.T) {
 		"extend": {"POST", "/admin/v1/orders/" + fakeOrderNo +
 			"/extend", `{"pay_by":"2026-09-20T11:00:00+08:00"}`, extended},
 		"cluster": {"GET", "/admin/v1/cluster",
-			"", `{"generation":0,"leader":"a1","term":2,"epoch":7,"rules_version":0,"zone_ack":{"mode":"","state":"","zone_index":0},"alarms":[],` +
+			"", `{"generation":0,"leader":"a1","term":2,"epoch":7,"rules_version":0,"zone_ack":{"mode":"","state":"","zone_index":0},"time":"0001-01-01T00:00:00Z","state_at":"0001-01-01T00:00:00Z","fsync_ms":0,"alarms":[],` +
 				`"nodes":[{"id":"a1","zone":"a","role":"leader","reachable":true,"applied_index":9,"last_index":9,"first_index":0,"oldest_index":0,"durable_index":0,"ledger_index":0,"lag":0,` +
 				`"rules_version":0,"generation":0,"drained":false,"joining":false,"preferred":false,"clock_offset_ms":0,"wal_bytes":0}]}`},
 		"plan": {"POST", "/admin/v1/plan",
@@ -443,15 +443,25 @@ func TestConsole(t *testing.T) {
 		c.Dev, c.Tokens = false,
 			auth.Keys{Secret: testSecret}
 	})
-	for path, kind := range map[string]string{"/": "text/html", "/console/console.js": "text/javascript",
-		"/console/console.css": "text/css"} {
+	for path, kind := range map[string]string{"/": "text/html", "/now": "text/html",
+		"/after/any?of=x": "text/html", "/console/app.js": "text/javascript", "/console/console.css": "text/css"} {
 		w := askAdmin(s, "GET", path, "")
 		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) ||
 			!strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
 			t.Errorf("%s: status %d, %v", path, w.Code, w.Header())
 		}
 	}
-	wantAdminProblem(t, askAdmin(s, "GET", "/console/doc.go", ""), 404, "not-found")
+	page := askAdmin(s, "GET", "/now", "")
+	w := askAdmin(s, "GET", "/now", "", "If-None-Match", page.Header().Get("ETag"))
+	if w.Code != 304 || w.Body.Len() > 0 {
+		t.Errorf("status %d, %d bytes of what is known", w.Code, w.Body.Len())
+	}
+	if w := askAdmin(s, "GET", "/now", "", "Accept-Encoding", "gzip"); w.Header().Get("Content-Encoding") != "gzip" {
+		t.Error("the page is not compressed")
+	}
+	for _, path := range []string{"/console/doc.go", "/nothing", "/nothing/else", "/now/and/then", "/%2e%2e/now"} {
+		wantAdminProblem(t, askAdmin(s, "GET", path, ""), 404, "not-found")
+	}
 	wantAdminProblem(t, askAdmin(s, "POST", "/", ""), 405, "method")
 }
 

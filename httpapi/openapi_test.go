@@ -58,6 +58,12 @@ func (to *adminRoute) operation() wire.Operation {
 	if strings.HasPrefix(to.pattern, "/admin/v1/sessions/{session}/skus/{sku}/draw") {
 		op.Answers[0].Says = "By arrival."
 	}
+	if _, page := to.does.gives["text/html"]; page && to.about.id != "runbook" {
+		op.Headers = []string{"IfNoneMatch"}
+		op.Answers[0].Headers = []string{"ETag", "Cache-Control"}
+		op.Answers = append(op.Answers, wire.Answer{Status: http.StatusNotModified,
+			Says: "What If-None-Match names is still right."})
+	}
 	if to.within == stream && op.Answers[0].Bodies[wire.NDJSON] != nil {
 		op.Answers[0].Headers = []string{wire.HeaderFromEvent, wire.HeaderFirstEvent, wire.HeaderKeptSince}
 	}

@@ -20,7 +20,7 @@ var runbookTemplate = template.Must(template.New("runbook").Parse(`<!doctype htm
 <link rel="stylesheet" href="/console/console.css">
 </head>
 <body>
-<main>
+<main class="book">
 <h1>Alarms, and what to do</h1>
 <p><a href="/">Back to the console</a></p>
 {{range .}}<section id="{{.Name}}">

@@ -11,7 +11,7 @@ var pathValues = regexp.MustCompile(`\{[^}]*\}`)
 // pathOfPattern gives a path that a route's pattern or template matches.
 func pathOfPattern(pattern string) string {
 	path := strings.TrimSuffix(pattern, "{$}")
-	path = strings.NewReplacer("{file}", "console.js", "{kind}", "shoppers", "{order_no}", fakeOrderNo,
+	path = strings.NewReplacer("{file}", "app.js", "{kind}", "shoppers", "{order_no}", fakeOrderNo,
 		"{code}", fakeCode, "{name}",
 		"sold_out").Replace(path)
 	return pathValues.ReplaceAllString(path, "any")
@@ -32,6 +32,9 @@ func TestEveryRouteRefusesWhatItDoesNotKnow(t *testing.T) {
 		return queries
 	}
 	for _, to := range adminRoutes {
+		if to.does.asked == nil { // the console's views, whose parameters are the page's
+			continue
+		}
 		for _, query := range doubt(to.does.query) {
 			w := askAdmin(newTestAdmin(t, &fakeOperator{}), to.method, pathOfPattern(to.pattern)+query, "")
 			if w.Code != 400 {

@@ -44,7 +44,9 @@ func (v clusterView) Status() wire.Cluster {
 		Cluster: s.Cluster, Generation: s.Generation, Leader: s.Leader, Term: uint64(s.Term), Epoch: uint64(s.Epoch),
 		RulesVersion: s.Rules, Answered: s.NodeID,
 		ZoneAck: wire.ZoneAck{Mode: string(s.ZoneAck), State: string(s.ZoneState), ZoneIndex: uint64(s.ZoneIndex)},
+		Time:    v.office.Now().Wall(), FsyncMS: float64(v.fsyncs.last.Load()) / float64(time.Millisecond),
 	}
+	v.office.View(func(s *engine.State) { told.StateAt = s.Now().Wall() })
 	if found := v.cluster.AsOf(); found.LogIndex != 0 {
 		told.AsOf = &wire.AsOf{LogIndex: uint64(found.LogIndex), Time: found.Time}
 	}

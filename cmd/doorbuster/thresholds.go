@@ -76,10 +76,12 @@ type fsyncs struct {
 	slow      time.Duration
 	bad, all  atomic.Uint64
 	lastMilli atomic.Int64 // of the slowest of late
+	last      atomic.Int64 // nanoseconds
 }
 
 func (f *fsyncs) observe(d time.Duration) {
 	f.all.Add(1)
+	f.last.Store(int64(d))
 	if f.slow > 0 && d >= f.slow {
 		f.bad.Add(1)
 		f.lastMilli.Store(d.Milliseconds())

@@ -1,10 +1,26 @@
-// Package console is the operators' page: sessions with live counts, orders and
-// their money, statements, rules, and the nodes. It is a few files, embedded as
-// they are, without a build step and without anything from elsewhere; all that it
-// knows it asks the operations API for, with the token that the operator gives it.
-// The token stays in the tab's session storage: no address, cookie or download has
-// it.
+// Package console is the operators' page: Preact and htm, uPlot for curves, a style sheet of
+// its own; embedded as files, without a build step and without anything from elsewhere. It
+// knows what the operations API tells whoever has logged in, and Policy forbids the browser
+// everything that it does not need. Text goes in as text nodes, never as markup.
 //
-// The page puts text into the document as text, never as markup, and Policy
-// forbids the browser everything that it does not need.
+// A view has files of its own beside the shell's, and a line in the table of app.js and in
+// views of console.go:
+//
+//   - NAME.js exports View({ path, query, session }): path is what stands behind /NAME/,
+//     decoded, or ""; query is the address's URLSearchParams; session says who asks, and may
+//     (session, "operator") whether a button is offered. Links are plain <a href="/NAME">; go
+//     (app.js's, from route.js) moves by script, and setQuery changes the parameters.
+//   - words-NAME.js calls add of words.js with keys "NAME.…", each [English, Chinese]. All text
+//     is t("key"); a group that the API names is t("state." + x).
+//   - api.js: at("sessions", id) makes a path; useQuery(path, { every: ms }) asks and goes on
+//     asking while somebody looks; usePages takes a list by pages; change(method, path, body)
+//     does something once, with one key however often it is tried; useStream is the tab's one
+//     stream; now() is the sale's time. Errors are Refused, which Problem shows.
+//   - parts.js: Table, Pages, Form, Field, Ask (a change with a note), Danger (what can't be
+//     undone), Dialog, Problem, Empty, Time, Countdown, State, Card, Facts; said(text) tells
+//     what was done.
+//
+// Styles are those of console.css: plain elements look right without classes. Tests hold all
+// of it: what is imported is there, routes are the API's, words are there in both languages
+// and are used, fields have labels; and the browser opens every view at /NAME.
 package console

@@ -8,13 +8,16 @@ import (
 
 // Cluster is the state of the group as the node that answers sees it.
 type Cluster struct {
-	Cluster      string  `json:"cluster,omitempty"` // The cluster's id; not there for a lone node.
-	Generation   uint64  `json:"generation"`        // Raised by every promote.
-	Leader       string  `json:"leader"`            // Node id; empty while none is known.
-	Term         uint64  `json:"term"`
-	Epoch        uint64  `json:"epoch"`
-	RulesVersion uint32  `json:"rules_version"` // The version of the rules that the state is under.
-	ZoneAck      ZoneAck `json:"zone_ack"`
+	Cluster      string    `json:"cluster,omitempty"` // The cluster's id; not there for a lone node.
+	Generation   uint64    `json:"generation"`        // Raised by every promote.
+	Leader       string    `json:"leader"`            // Node id; empty while none is known.
+	Term         uint64    `json:"term"`
+	Epoch        uint64    `json:"epoch"`
+	RulesVersion uint32    `json:"rules_version"` // The version of the rules that the state is under.
+	ZoneAck      ZoneAck   `json:"zone_ack"`
+	Time         time.Time `json:"time"`     // What time it is to the sale.
+	StateAt      time.Time `json:"state_at"` // Of the last change that the answering node has applied.
+	FsyncMS      float64   `json:"fsync_ms"` // How long the last fsync of the answering node's log took.
 	// How far the answering node's directory reached when the node was started; not there
 	// if the directory was new.
 	AsOf *AsOf `json:"as_of,omitempty"`

@@ -113,7 +113,7 @@ func newWatched(t *testing.T) *watched {
 	maps.Copy(w.named, map[string]string{"session": "day", "sku": "mask", "export": "1", "product": "mug",
 		"supplier": "acme", "shopper": "xena", "profile": "rush", "code": begun.Bargain.Code, "id": report.ID,
 		"sale": "sale", "name": "friends", "sink": "hooks", "alarm": "disk_slow", "kind": "phones",
-		"file": "console.js"})
+		"file": "app.js", "view": "now", "of": "day"})
 	s.Stop()
 
 	key := func(name string) string { return file(t, name, strings.Repeat(name, 8)) }

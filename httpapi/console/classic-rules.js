@@ -1,7 +1,7 @@
 // The panels for the rules of a sale while it runs: switches and profiles, risk
 // lists, and who waits, is drawn or has reserved. It stands on console.js.
 
-import { $, ask, at, confirmChange, failed, make, moment, number, say, setState, setText } from "./console.js";
+import { $, ask, at, confirmChange, failed, make, moment, number, say, setState, setText } from "./classic-console.js";
 
 const everyMS = 2000;
 

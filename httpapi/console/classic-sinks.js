@@ -1,7 +1,7 @@
 // The panel for what flows out: how far each sink is, and pausing it. It stands on
 // console.js.
 
-import { $, ask, at, confirmChange, failed, make, number, say, setState, setText } from "./console.js";
+import { $, ask, at, confirmChange, failed, make, number, say, setState, setText } from "./classic-console.js";
 
 const everyMS = 2000;
 

@@ -60,11 +60,16 @@ class Refused extends Error {
   }
 }
 
+let proof; // that goes with the cookie of who has logged in; undefined until it is asked for
+
 // request fetches with the operator's token, which a plain link would not carry,
 // and gives an answer that is one of success, for the caller to read.
 async function request(path, how = {}) {
   const token = sessionStorage.getItem(tokenName);
-  const response = await fetch(path, { cache: "no-store", ...how, headers: { ...how.headers, ...(token && { Authorization: `Bearer ${token}` }) } })
+  if (!token && how.method && proof === undefined) {
+    proof = await fetch("/console/session").then((response) => response.json()).then((session) => session.csrf || "").catch(() => undefined);
+  }
+  const response = await fetch(path, { cache: "no-store", ...how, headers: { ...how.headers, ...(token ? { Authorization: `Bearer ${token}` } : proof && { "Doorbuster-Csrf": proof }) } })
     .catch((error) => Promise.reject(new Error(error.name === "TimeoutError" ? "This node did not answer in time." : "This node does not answer.")));
   if (!response.ok) throw refusedBy(await response.json().catch(() => ({})), response.status);
   return response;

@@ -1,8 +1,8 @@
 // The panel for the cashier's statements: reconcile one, look at the reports that
 // are kept, and take them away. It stands on console.js and orders.js.
 
-import { $, ask, at, confirmChange, failed, make, moment, money, number, refusedBy, request, say, setState, setText, whenIn } from "./console.js";
-import { cell, codeCell, facts, instant, orderLink, words } from "./orders.js";
+import { $, ask, at, confirmChange, failed, make, moment, money, number, refusedBy, request, say, setState, setText, whenIn } from "./classic-console.js";
+import { cell, codeCell, facts, instant, orderLink, words } from "./classic-orders.js";
 
 const mostFindings = 100; // that are shown of a report
 

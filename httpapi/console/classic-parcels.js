@@ -2,9 +2,9 @@
 // look, exports for the warehouse, and the parcels that it tells of. It stands on
 // console.js, orders.js and statements.js.
 
-import { $, ask, at, confirmChange, failed, make, number, request, say, setText } from "./console.js";
-import { cell, orderLink } from "./orders.js";
-import { download } from "./statements.js";
+import { $, ask, at, confirmChange, failed, make, number, request, say, setText } from "./classic-console.js";
+import { cell, orderLink } from "./classic-orders.js";
+import { download } from "./classic-statements.js";
 
 // What of a session's orders is told, and what to do about it.
 const places = [["unreviewed", "Paid, not looked at"], ["held", "Held: decide about each by hand"], ["no_receiver", "Passed, without receiver"],

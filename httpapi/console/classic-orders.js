@@ -1,7 +1,7 @@
 // The panels for orders and what became of their money: orders, refunds due, and
 // the trail of events. It stands on console.js.
 
-import { $, ask, at, confirmChange, failed, make, moment, money, number, request, say, sessionStates, setState, setText, whenIn } from "./console.js";
+import { $, ask, at, confirmChange, failed, make, moment, money, number, request, say, sessionStates, setState, setText, whenIn } from "./classic-console.js";
 
 const refundsEveryMS = 10000;
 

@@ -1,8 +1,8 @@
 // The panel for the catalogue: products of suppliers, what they have of them and what
 // sessions make of it. It stands on console.js and orders.js.
 
-import { $, ask, at, confirmChange, failed, make, money, number, say, setText } from "./console.js";
-import { cell } from "./orders.js";
+import { $, ask, at, confirmChange, failed, make, money, number, say, setText } from "./classic-console.js";
+import { cell } from "./classic-orders.js";
 
 const none = "—";
 let next = ""; // cursor of the next page
