@@ -321,12 +321,3 @@ export function useStream(id, pathOf, name, hear) {
   }, [id, name]);
   return there;
 }
-
-// save has the browser keep an answer as a file.
-export async function save(path, name, accept) {
-  const response = await request(path, { accept, patience: 0 });
-  const url = URL.createObjectURL(await response.blob());
-  const link = Object.assign(document.createElement("a"), { href: url, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60000);
-}

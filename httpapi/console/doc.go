@@ -8,14 +8,15 @@
 //
 //   - NAME.js exports View({ path, query, session }): path is what stands behind /NAME/,
 //     decoded, or ""; query is the address's URLSearchParams; session says who asks, and may
-//     (session, "operator") whether a button is offered. Links are plain <a href="/NAME">; go
-//     (app.js's, from route.js) moves by script, and setQuery changes the parameters.
+//     (session, "operator") whether a button is offered. Links are plain <a href="/NAME">; route.js
+//     has go, which moves by script, and setQuery, which changes parameters.
 //   - words-NAME.js calls add of words.js with keys "NAME.…", each [English, Chinese]. All text
 //     is t("key"); a group that the API names is t("state." + x).
 //   - api.js: at("sessions", id) makes a path; useQuery(path, { every: ms }) asks and goes on
 //     asking while somebody looks; usePages takes a list by pages; change(method, path, body)
 //     does something once, with one key however often it is tried; useStream is the tab's one
-//     stream; now() is the sale's time. Errors are Refused, which Problem shows.
+//     stream; now() is the sale's time. Errors are Refused, which Problem shows. A file is a
+//     plain <a download>: the cookie goes along.
 //   - parts.js: Table, Pages, Form, Field, Ask (a change with a note), Danger (what can't be
 //     undone), Dialog, Problem, Empty, Time, Countdown, State, Card, Facts; said(text) tells
 //     what was done.

@@ -231,3 +231,63 @@ func TestConsoleCurveMoves(t *testing.T) {
 	tab.Hide(false)
 	tab.Await(label + `.includes("Held 6")`)
 }
+
+// TestConsoleCluster: a node is drained through the page, and let in again; taking one out asks
+// for its name to be typed, and Enter does not do it; without a quorum each view says so, and
+// from when what it shows is.
+func TestConsoleCluster(t *testing.T) {
+	b := browser.Open(t)
+	f := nodetest.OpenFleet(t, "prefer", nodetest.Rooms3...)
+	leader := f.Leader()
+	drained := f.Others(leader)[0]
+	tab := b.Profile().Tab(browser.View{})
+	tab.Forgive("503|504|409")
+	tab.Go("http://" + leader.Admin + "/cluster")
+	tab.AwaitText("h1", "Cluster")
+	tab.Await(`document.querySelectorAll("tbody tr").length === 3`)
+	tab.Accessible()
+	tab.Screenshot("console-cluster-three")
+	drain := fmt.Sprintf(`button[aria-label="Drain: %s"]`, drained.ID)
+	tab.Click(drain)
+	tab.Accessible()
+	tab.Click("dialog button[type=submit]")
+	tab.AwaitText(".said", drained.ID+" takes no new shoppers")
+	s, _ := leader.Status()
+	for _, n := range s.Nodes {
+		if n.Drained != (n.ID == drained.ID) {
+			t.Errorf("%s is drained: %t", n.ID, n.Drained)
+		}
+	}
+	tab.AwaitText("td .state", "drained")
+	tab.Click(fmt.Sprintf(`button[aria-label="Let shoppers in again: %s"]`, drained.ID))
+	tab.Click("dialog button[type=submit]")
+	tab.AwaitText(".said", "takes shoppers again")
+
+	tab.Click(fmt.Sprintf(`button[aria-label="Remove %[1]s: %[1]s"]`, drained.ID))
+	tab.Await(`document.querySelector("dialog .danger").disabled`)
+	tab.Accessible()
+	tab.Type("dialog .field:nth-of-type(2) input", drained.ID)
+	tab.Await(`!document.querySelector("dialog .danger").disabled`)
+	tab.Press(kb.Enter)
+	tab.Screenshot("console-danger")
+	tab.Press(kb.Escape)
+	tab.Await(`!document.querySelector("dialog")`)
+	if s, _ = leader.Status(); len(s.Nodes) != 3 {
+		t.Errorf("%d nodes", len(s.Nodes))
+	}
+
+	tab.AwaitText("main .card", "When the other zone is lost")
+	tab.Click("main form.row > button")
+	tab.AwaitText("main", "Leader last heard")
+	for _, m := range f.Others(leader) {
+		m.Kill()
+	}
+	tab.AwaitText(".stale", "No quorum")
+	tab.Accessible()
+	tab.Screenshot("console-no-quorum")
+	tab.Press("1")
+	tab.AwaitText("h1", "Now")
+	tab.AwaitText(".stale", "No quorum")
+	tab.AwaitText("#alarms", "No quorum")
+	tab.Screenshot("console-alarms")
+}
