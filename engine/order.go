@@ -302,9 +302,15 @@ type OrderFilter struct {
 	Session  string
 	SKU      string
 	State    OrderState
-	From, To Time   // granted in [From, To)
-	Cursor   string // where the page before ended
-	Limit    int    // 1 to 1000
+	From, To Time // granted in [From, To)
+
+	Payment     string      // that came for it
+	Transaction Transaction // that it is of
+	Phone       Blind       // of its receiver; the ledger has none
+
+	Newest bool   // the newest first, of the session that starts last before those of others
+	Cursor string // where the page before ended
+	Limit  int    // 1 to 1000
 }
 
 // View copies the order at ref, or gives false.

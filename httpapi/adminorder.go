@@ -8,6 +8,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/input"
+	"doorbuster/httpapi/payment"
 	"doorbuster/httpapi/wire"
 )
 
@@ -60,19 +61,54 @@ func (s *AdminServer) ordersOf(r *http.Request, orders []engine.OrderView) []wir
 
 // orderQuery is what an operator looks for among orders.
 type orderQuery struct {
-	OrderNo string            `query:"order_no" as:"order"`           // Its number.
-	Shopper string            `query:"shopper" as:"shopper"`          // Whose.
-	Session string            `query:"session" as:"id"`               // In this session.
-	SKU     string            `query:"sku" as:"id"`                   // Of this SKU.
-	State   engine.OrderState `query:"state"`                         // In this state.
-	From    engine.Time       `query:"from"`                          // Granted then or later.
-	To      engine.Time       `query:"to"`                            // Granted before then.
-	Cursor  string            `query:"cursor" as:"cursor"`            // From the page before.
-	Limit   int               `query:"limit" usual:"100" most:"1000"` // Orders a page.
+	OrderNo string            `query:"order_no" as:"order"`  // Its number.
+	Shopper string            `query:"shopper" as:"shopper"` // Whose.
+	Session string            `query:"session" as:"id"`      // In this session.
+	SKU     string            `query:"sku" as:"id"`          // Of this SKU.
+	State   engine.OrderState `query:"state"`                // In this state.
+	From    engine.Time       `query:"from"`                 // Granted then or later.
+	To      engine.Time       `query:"to"`                   // Granted before then.
+	// That this payment came for. It is found at once.
+	Payment string `query:"payment_id" as:"payment"`
+	// Of this transaction.
+	Transaction askedTransaction `query:"transaction"`
+	// Whose receiver has this phone number, in sessions that are not settled.
+	Phone string `query:"phone" as:"phone"`
+	// true: the newest first, of the session that starts last before those of others; else the
+	// oldest first of each session. A shopper's are the newest first anyway.
+	Newest bool   `query:"newest"`
+	Cursor string `query:"cursor" as:"cursor"`            // From the page before.
+	Limit  int    `query:"limit" usual:"100" most:"1000"` // Orders a page.
+}
+
+// askedTransaction is a transaction, as orders tell it.
+type askedTransaction engine.Transaction
+
+func (x *askedTransaction) ask(name, given string) string {
+	t, err := payment.ParseTransaction([]byte(given))
+	*x = askedTransaction(t)
+	return unless(err == nil, name+" must be a UUID, as orders tell it.")
+}
+
+// filter gives what is looked for. A phone number is known by its hash alone.
+func (s *AdminServer) filter(q *orderQuery) (f engine.OrderFilter, err error) {
+	f = engine.OrderFilter{OrderNo: q.OrderNo, Shopper: q.Shopper, Session: q.Session, SKU: q.SKU, State: q.State,
+		From: q.From, To: q.To, Payment: q.Payment, Transaction: engine.Transaction(q.Transaction), Newest: q.Newest,
+		Cursor: q.Cursor, Limit: q.Limit}
+	if q.Phone != "" {
+		if f.Phone, err = s.vault.PhoneBlind(q.Phone); err != nil {
+			return f, refuse(unavailable, "This node can't look for a phone number yet: "+err.Error()+".")
+		}
+	}
+	return f, nil
 }
 
 func (s *AdminServer) orders(r *http.Request, q *orderQuery) (page wire.OpsOrders, err error) {
-	found, next, err := s.operator.FindOrders(engine.OrderFilter(*q))
+	filter, err := s.filter(q)
+	if err != nil {
+		return page, err
+	}
+	found, next, err := s.operator.FindOrders(filter)
 	var refusal *engine.Refusal
 	switch {
 	// nothing else of a filter can contradict what is there

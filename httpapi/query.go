@@ -139,6 +139,9 @@ func listed(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
+// maxPhoneBytes is as long as a receiver's phone number may be.
+const maxPhoneBytes = 64
+
 const foreignCursor = "The cursor is none that was given out."
 
 // textKinds say what is wrong with a text of their kind, "" if nothing.
@@ -160,6 +163,14 @@ var textKinds = map[string]func(name, given string) string{
 	"row": func(_, given string) string { // a cursor that is a number
 		_, err := strconv.ParseUint(given, 10, 32)
 		return unless(err == nil, foreignCursor)
+	},
+	"payment": func(_, given string) string {
+		return unless(engine.ValidKey(given), fmt.Sprintf("A payment_id has 1 to %d printable ASCII characters and no "+
+			"space.", engine.MaxKeyBytes))
+	},
+	"phone": func(_, given string) string {
+		return unless(validText(given) && len(given) <= maxPhoneBytes, fmt.Sprintf("A phone number may have %d bytes.",
+			maxPhoneBytes))
 	},
 	"note": func(_, given string) string { return wrongNote(given) },
 	"name": func(_, given string) string {

@@ -1,7 +1,9 @@
 package backoffice
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"doorbuster/engine"
@@ -13,8 +15,8 @@ const scanRows = 4096
 // mostScanned is about how many it reads in all; the next page goes on from there.
 const mostScanned = 200_000
 
-// FindOrders gives the orders that an operator looks for, the oldest first
-// within each session.
+// FindOrders gives the orders that an operator looks for, the oldest first within each
+// session, or as f.Newest says; a shopper's own are the newest first anyway.
 func (bo *Office) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, next string, err error) {
 	if err := bo.Current(); err != nil {
 		return nil, "", err
@@ -27,7 +29,16 @@ func (bo *Office) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, n
 		return (f.Shopper == "" || v.Shopper == f.Shopper) && (f.Session == "" || v.Session == f.Session) &&
 			(f.SKU == "" || v.SKU == f.SKU) &&
 			(f.State == 0 && (v.State.Granted() || f.OrderNo != "") || v.State == f.State) &&
-			(f.From == 0 || v.GrantedAt >= f.From) && (f.To == 0 || v.GrantedAt < f.To)
+			(f.From == 0 || v.GrantedAt >= f.From) && (f.To == 0 || v.GrantedAt < f.To) &&
+			(f.Transaction == engine.Transaction{} || v.Transaction == f.Transaction) &&
+			(f.Phone == engine.Blind{} || v.HasReceiver && v.Receiver.Phone == f.Phone)
+	}
+	if f.Payment != "" {
+		v, found, err := bo.paidBy(f.Payment)
+		if found && (f.OrderNo == "" || v.OrderNo == f.OrderNo) && keep(&v) {
+			orders = append(orders, v)
+		}
+		return orders, "", err
 	}
 	if f.OrderNo != "" {
 		v, err := bo.AnyOrder(f.OrderNo)
@@ -51,6 +62,9 @@ func (bo *Office) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, n
 			next = formatCursor(orders[limit-1].Ref)
 		}
 		return orders, next, err
+	}
+	if f.Newest {
+		return bo.newest(f.Session, at, limit, keep)
 	}
 	if at.IsZero() {
 		at = engine.OrderRef{Session: 1, Ordinal: 1}
@@ -132,6 +146,149 @@ func (bo *Office) walk(
 		return more
 	})
 	return looked, err
+}
+
+// paidBy gives the order that a payment came for, or false.
+func (bo *Office) paidBy(payment string) (v engine.OrderView, found bool, err error) {
+	var ref engine.OrderRef
+	bo.View(func(s *engine.State) {
+		if ref = s.Money().PaymentOf(payment); ref.IsZero() {
+			ref = s.Money().SealedPaymentOf(payment)
+		}
+		v, found = s.View(ref)
+	})
+	switch {
+	case found:
+		return v, true, nil
+	case ref.IsZero():
+		if ref, found, err = bo.Records().PaidBy(payment); err != nil || !found {
+			return v, false, err
+		}
+	}
+	v, err = bo.settledOrder(ref)
+	if isUnknown(err) {
+		return v, false, nil
+	}
+	return v, err == nil, err
+}
+
+// sessionsBack gives the sessions that have orders, that which starts last first.
+func (bo *Office) sessionsBack(only string) (handles []engine.SessionHandle) {
+	type one struct {
+		start  engine.Time
+		handle engine.SessionHandle
+	}
+	var all []one
+	bo.View(func(s *engine.State) {
+		if only != "" {
+			if x := s.Session(only); x != nil {
+				all = append(all, one{x.Start, x.Handle})
+			}
+			return
+		}
+		for _, x := range s.Sessions() {
+			if x.Orders() > 0 {
+				all = append(all, one{x.Start, x.Handle})
+			}
+		}
+	})
+	slices.SortFunc(all, func(a, b one) int {
+		return cmp.Or(cmp.Compare(b.start, a.start), cmp.Compare(b.handle, a.handle))
+	})
+	for _, x := range all {
+		handles = append(handles, x.handle)
+	}
+	return handles
+}
+
+// newest is FindOrders backwards, from at on.
+func (bo *Office) newest(
+	session string, at engine.OrderRef, limit int, keep func(*engine.OrderView) bool,
+) (orders []engine.OrderView, next string, err error) {
+	sessions := bo.sessionsBack(session)
+	if !at.IsZero() {
+		i := slices.Index(sessions, at.Session)
+		if i < 0 {
+			return nil, "", refusal(engine.ReasonConflict)
+		}
+		sessions = sessions[i:]
+	}
+	for looked := 0; len(sessions) > 0; {
+		bo.View(func(s *engine.State) {
+			if x := s.SessionOf(sessions[0]); at.Session != x.Handle || int(at.Ordinal) > x.Orders() {
+				at = engine.OrderRef{Session: x.Handle, Ordinal: uint32(x.Orders())}
+			}
+		})
+		for at.Ordinal > 0 {
+			if len(orders) == limit || looked >= mostScanned {
+				return orders, formatCursor(at), nil
+			}
+			n, err := bo.walkBack(&at, func(s *engine.State, o *engine.OrderRecord) bool {
+				if len(orders) == limit {
+					return false
+				}
+				if v := s.ViewRecord(o); keep(&v) {
+					v.Position = s.Position(o.Ref)
+					orders = append(orders, v)
+				}
+				return true
+			})
+			if err != nil {
+				return nil, "", err
+			}
+			looked += n
+		}
+		sessions = sessions[1:]
+	}
+	return orders, "", nil
+}
+
+// backRows is how many orders of a settled session are read at once: they are read
+// forwards, and told backwards.
+const backRows = 512
+
+// walkBack is walk towards a session's first order, behind which at.Ordinal is 0.
+func (bo *Office) walkBack(
+	at *engine.OrderRef, yield func(s *engine.State, o *engine.OrderRecord) bool,
+) (looked int, err error) {
+	left := false
+	bo.View(func(s *engine.State) {
+		if left = s.SessionOf(at.Session).Left(); left {
+			return
+		}
+		for ; at.Ordinal > 0 && looked < scanRows; at.Ordinal-- {
+			if o, ok := s.Record(*at); ok && !yield(s, &o) {
+				return
+			}
+			looked++
+		}
+	})
+	if !left {
+		return looked, nil
+	}
+	first := at.Ordinal - min(at.Ordinal, backRows) + 1
+	rows := make([]engine.OrderRecord, 0, backRows)
+	err = bo.Records().Scan(engine.OrderRef{Session: at.Session, Ordinal: first}, func(o *engine.OrderRecord) bool {
+		if o.Ref.Ordinal > at.Ordinal {
+			return false
+		}
+		rows = append(rows, *o)
+		return true
+	})
+	if err != nil {
+		return 0, err
+	}
+	bo.View(func(s *engine.State) {
+		for i := len(rows) - 1; i >= 0; i-- {
+			at.Ordinal = rows[i].Ref.Ordinal
+			if !yield(s, &rows[i]) {
+				return
+			}
+			looked++
+		}
+		at.Ordinal = first - 1
+	})
+	return looked, nil
 }
 
 func formatCursor(at engine.OrderRef) string {

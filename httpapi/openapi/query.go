@@ -46,6 +46,8 @@ func (m *maker) asked(field reflect.StructField) object {
 		return object{"type": "string", "enum": m.lists["level"], "default": "block"}
 	case "askedPosition":
 		return object{"type": "string", "pattern": `^[0-9]+(\.[0-9]+)?$`}
+	case "askedTransaction":
+		return object{"type": "string", "format": "uuid"}
 	case "askedPlace":
 		return object{"type": "string", "examples": []string{"31.2,121.5"}}
 	}
