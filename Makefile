@@ -12,7 +12,7 @@ PARTITIONS ?= 20
 ORDERS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check tools race invariants lint docs figures fuzz sim crash recovery failover bargains partitions money sinks ledger bench walbench pgo crowd demo cluster-demo clean FORCE
+.PHONY: help build test check tools race invariants lint docs figures fuzz sim crash recovery failover bargains partitions money sinks console ledger bench walbench pgo crowd demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -98,6 +98,12 @@ SINK_KILLS ?= 20
 sinks: tools ## SINK_ORDERS (200,000) orders through rush, payment, refund and shipping into PostgreSQL and MariaDB, while leaders and databases are killed and connections cut SINK_KILLS (20) times: then row for row; and the same kills beside NATS and Kafka
 	$(GO) test -count=1 -timeout 90m -v ./cmd/doorbuster/tests/sinks -run TestTablesAreTheLedger -sinks.orders=$(SINK_ORDERS) -sinks.kills=$(SINK_KILLS)
 	$(GO) test -count=1 -timeout 90m -v ./cmd/doorbuster/tests/sinks -run TestStreamsAreTheTrail -streams.kills=$(SINK_KILLS)
+
+CONSOLE_MINUTES ?= 60
+
+console: tools ## a console left open for CONSOLE_MINUTES (60) on a busy node: its memory; and what ten cost the node
+	$(GO) test -count=1 -timeout 90m -v ./cmd/doorbuster/tests/pages -run TestConsoleOverTime -console.minutes=$(CONSOLE_MINUTES)
+	$(GO) test -count=1 -timeout 30m -v ./cmd/doorbuster/tests/pages -run TestConsoleCost -console.rounds=5
 
 LEDGER_ORDERS ?= 5000000
 LEDGER_SESSIONS ?= 20
