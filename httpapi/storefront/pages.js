@@ -54,7 +54,7 @@ export function orderPage(main, no, name, again) {
       h("div", { cls: "orderhead" }, picture(name(o)), h("div", {}, h("h1", {}, name(o).name), badge(o),
         h("p", { role: "status" }, said.get(asked)))),
       on >= 0 && h("ol", { cls: "steps" }, steps.map((s, n) => h("li", { cls: n <= on ? "on" : "",
-        "aria-current": n === on ? "step" : null }, state(s)))),
+        "aria-current": n === on ? "step" : null }, n ? state(s) : say("gotIt")))),
       o.state === "held" && holding(o, no),
       o.state === "shipped" && button("arrived", say("arrived"), () => change(o, "POST", "/received"), "main",
         acts("order " + no)),

@@ -4,7 +4,7 @@ import { h, show } from "./dom.js";
 import { act, acts, busy, forgetIntent, intent, solve, want } from "./intents.js";
 import { cashier, dev, keep, kept, tell } from "./net.js";
 import { of, take } from "./orders.js";
-import { about, at, language, money, say, state } from "./words.js";
+import { about, language, money, say, span, state } from "./words.js";
 
 const ms = (time) => Date.parse(time);
 export const path = (l) => `/v1/sessions/${l.session}/skus/${l.sku}`;
@@ -46,7 +46,7 @@ export function sessionHead(s) {
         : [h("span", {}, say("endsIn")), ticking(end, "big")];
   return h("header", { cls: "session" + (open ? " open" : "") },
     h("div", {}, h("h2", {}, s.name),
-      h("p", { cls: "soft" }, `${at(start)} – ${at(end)}`,
+      h("p", { cls: "soft" }, span(start, end),
         s.limit_per_shopper ? " · " + say("limitSession", { n: s.limit_per_shopper }) : "")),
     h("div", { cls: "when", role: "timer" }, when));
 }
@@ -94,8 +94,9 @@ function stock(l) {
   const most = Math.max(l.stock, kept("most", {})[path(l)] || 0);
   keep("most", { ...kept("most", {}), [path(l)]: most });
   if (l.draw || !most) return null;
+  const text = say("left", { n: l.stock.toLocaleString() });
   return h("p", { cls: "stock" }, h("progress", { max: most, value: l.stock,
-    "aria-label": say("left") }), h("span", {}, `${l.stock.toLocaleString()} ${say("left")}`));
+    "aria-label": text }), h("span", {}, text));
 }
 
 // How many units are wanted: one, where the limits allow no more or nobody chose.

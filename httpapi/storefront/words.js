@@ -23,11 +23,11 @@ const both = {
   endsIn: ["Ends in", "距结束"],
   over: ["Ended", "已结束"],
   paused: ["Paused", "暂停"],
-  left: ["left", "件剩余"],
+  left: ["{n} left", "剩余 {n} 件"],
   off: ["off", "优惠"],
-  limit: ["{n} each", "每人限购 {n} 件"],
+  limit: ["{n} per shopper", "每人限购 {n} 件"],
   limitMonth: ["{n} a month", "每月限购 {n} 件"],
-  limitSession: ["{n} each of everything here", "本场每人限购 {n} 件"],
+  limitSession: ["{n} per shopper in all", "本场每人限购 {n} 件"],
   reserveOnly: ["For those who reserve", "需预约"],
   listOnly: ["By invitation", "受邀专享"],
   drawBadge: ["Draw", "抽签"],
@@ -158,8 +158,10 @@ export function money(minor, currency) {
   return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
 }
 
-export const at = (when) => new Date(when).toLocaleString(locale(),
-  { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const times = () => new Intl.DateTimeFormat(locale(), { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
+  hourCycle: "h23" });
+export const at = (when) => times().format(new Date(when));
+export const span = (from, to) => times().formatRange(from, to);
 
 export const about = (seconds) => (seconds < 90 ? `${seconds} ${say("second")}`
   : `${Math.round(seconds / 60)} ${say("minute")}`);

@@ -49,6 +49,7 @@ func inEveryView(t *testing.T, tab *browser.Tab, name string) {
 			tab.Await(fmt.Sprintf(`!document.querySelector("h3") ||
 				/[\u4e00-\u9fff]/.test(document.querySelector("h3").innerText) === %t`, zh))
 		}
+		tab.Await(fmt.Sprintf("document.documentElement.scrollWidth === %d", v.Width))
 		if !zh { // what axe-core looks at is the same in both languages
 			tab.Accessible()
 		}
@@ -92,6 +93,7 @@ func read(tab *browser.Tab, s *nodetest.Shop) string {
 // first lets go, the second is granted, pays at the cashier's page, says where it goes,
 // and follows it until it has come.
 func TestBuyingThroughTheStorefront(t *testing.T) {
+	t.Parallel()
 	b := browser.Open(t)
 	till := nodetest.Address(t)
 	s := nodetest.Open(t, t.TempDir(), "--cashier-url", "http://"+till)
@@ -255,6 +257,7 @@ func ship(t *testing.T, s *nodetest.Shop) {
 // TestPlaysInTheStorefront: a bargain whose price falls while its link goes round, and a
 // draw whose proof the page works out.
 func TestPlaysInTheStorefront(t *testing.T) {
+	t.Parallel()
 	b := browser.Open(t)
 	s := nodetest.Open(t, t.TempDir())
 	s.Apply(products + `
@@ -267,7 +270,7 @@ sales:
         limit_per_shopper: 0
         listings:
           - {sku: cup, price: 4900, stock: 10, play: {kind: bargain, floor: 900, helpers: 3}}
-          - {sku: wine, price: 149900, stock: 1, draw: 15s}
+          - {sku: wine, price: 149900, stock: 1, draw: 10s}
 `)
 	alice := b.Profile().Tab(browser.View{})
 	enter(alice, s.HTTP, "alice")
@@ -307,6 +310,7 @@ sales:
 // TestStorefrontByToken: without --dev a shopper comes with a token behind the #, which
 // leaves the address at once.
 func TestStorefrontByToken(t *testing.T) {
+	t.Parallel()
 	b := browser.Open(t)
 	dir := t.TempDir()
 	shoppers, ops := filepath.Join(dir, "shoppers.key"), filepath.Join(dir, "ops.key")
