@@ -6,7 +6,7 @@ import { forgetAll, forgetIntent, intent, resume, whenIntents } from "./intents.
 import { arrive, ask, be, dev, hear, keep, kept, Later, me, pause, tell, whenStranger, who } from "./net.js";
 import { forget, look, newest, streamOff, streamOn, whenOrders } from "./orders.js";
 import { bargainPage, drawPage, leaveBargain, orderPage, ordersPage } from "./pages.js";
-import { button, card, cardIs, grabId, nothing, path, sessionHead } from "./views.js";
+import { blank, button, card, cardIs, counts, grabId, nothing, path, sessionHead } from "./views.js";
 import { language, locale, say, speak } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -56,16 +56,14 @@ const name = ({ session, sku }) => sessions?.find((s) => s.id === session)?.list
 function sale() {
   if (!sessions) return nothing(main);
   if (!sessions.length) {
-    return show(main, [{ key: "none", is: language, make: () => h("div", { cls: "empty" }, h("h1", {}, say("nothing")),
-      h("p", { cls: "soft" }, say("nothingWhy"))) }]);
+    return show(main, [{ key: "none", is: language, make: () => blank(say("nothing"), say("nothingWhy")) }]);
   }
   const items = [{ key: "h", is: language, make: () => h("h1", { cls: "sr" }, say("sale")) }];
   for (const s of sessions) {
     const phase = [now() >= Date.parse(s.start), now() >= Date.parse(s.end)];
     items.push({ key: s.id, is: [s.id, s.name, s.state, s.start, s.end, phase, language],
       make: () => sessionHead(s) });
-    const bought = newest().filter((o) => o.session === s.id && ["held", "paid", "shipped", "received", "completed"]
-      .includes(o.state)).reduce((n, o) => n + o.quantity, 0);
+    const bought = newest().filter((o) => o.session === s.id && counts.includes(o.state)).reduce((n, o) => n + o.quantity, 0);
     items.push({ key: "in " + s.id, is: s.id, make: () => h("div", { cls: "grid" }), then: (grid) => show(grid,
       s.listings.map((l) => ({ key: l.sku, is: [cardIs(l, s), bought], make: () => card(l, s, bought, render) }))) });
   }
@@ -75,8 +73,8 @@ function sale() {
 
 function stranger() {
   if (!dev) {
-    return show(main, [{ key: "who", is: [language, refused], make: () => h("div", { cls: "empty" },
-      h("h1", {}, say("noToken")), h("p", { cls: "soft" }, say("noTokenWhy")), refused && h("p", { cls: "note" }, refused)) }]);
+    return show(main, [{ key: "who", is: [language, refused], make: () => blank(say("noToken"), say("noTokenWhy"),
+      refused && h("p", { cls: "note" }, refused)) }]);
   }
   return show(main, [{ key: "who", is: language, make: () => {
     const field = h("input", { id: "name", name: "name", autocomplete: "username", required: true, maxlength: 64,

@@ -4,7 +4,7 @@ import { h, show } from "./dom.js";
 import { acts, busy, intent, want } from "./intents.js";
 import { ask, insist, kept } from "./net.js";
 import { follow, loaded, newest, orders, take } from "./orders.js";
-import { badge, button, change, holding, nothing, path, picture, ticketed, ticking } from "./views.js";
+import { badge, blank, button, change, holding, nothing, path, picture, ticketed, ticking, turning, up } from "./views.js";
 import { at, language, money, say, state } from "./words.js";
 import { ascii, hex, sha256, unhex } from "./work.js";
 
@@ -14,9 +14,9 @@ const pair = (name, value) => value && [h("dt", {}, name), h("dd", {}, value)];
 export function ordersPage(main, name) {
   if (!loaded) return nothing(main);
   const all = newest();
-  return show(main, [{ key: "h", is: language, make: () => h("h1", {}, say("orders")) },
-    !all.length && { key: "none", is: language, make: () => h("div", { cls: "empty" }, h("h2", {}, say("noOrders")),
-      h("p", { cls: "soft" }, say("noOrdersWhy")), h("p", {}, h("a", { cls: "button main", href: "#/" }, say("toSale")))) },
+  return show(main, [all.length && { key: "h", is: language, make: () => h("h1", {}, say("orders")) },
+    !all.length && { key: "none", is: language, make: () => blank(say("noOrders"), say("noOrdersWhy"),
+      h("a", { cls: "button main", href: "#/" }, say("toSale"))) },
     ...all.map((o) => ({ key: o.order_no, is: [o, name(o), language, acts("order " + o.order_no)],
       make: () => h("article", { cls: "order" }, h("div", {},
         h("h2", {}, h("a", { href: "#/order/" + o.order_no }, name(o).name)), badge(o)),
@@ -49,7 +49,7 @@ export function orderPage(main, no, name, again) {
   const steps = ["held", "paid", "shipped", "received"], on = steps.indexOf(o.state === "completed" ? "received" : o.state);
   const open = ["held", "paid"].includes(o.state);
   show(main, [
-    { key: "back", is: language, make: () => h("p", {}, h("a", { href: "#/orders" }, "← " + say("orders"))) },
+    up("orders", "orders"),
     { key: "o", is: [o, name(o), said.get(asked), language, acts("order " + no)], make: () => h("section", { cls: "panel" },
       h("div", { cls: "orderhead" }, picture(name(o)), h("div", {}, h("h1", {}, name(o).name), badge(o),
         h("p", { role: "status" }, said.get(asked)))),
@@ -66,8 +66,8 @@ export function orderPage(main, no, name, again) {
 
 function address(o) {
   const fields = [["name", "rname", "name"], ["phone", "phone", "tel"], ["province", "province", "address-level1"],
-    ["city", "city", "address-level2"], ["district", "district", "address-level3"], ["street", "street", "street-address"],
-    ["post_code", "post", "postal-code"]];
+    ["city", "city", "address-level2"], ["district", "district", "address-level3"], ["post_code", "post", "postal-code"],
+    ["street", "street", "street-address"]];
   const status = h("p", { cls: "note", role: "status" });
   return h("form", { cls: "panel form", onsubmit: async (e) => {
     e.preventDefault();
@@ -121,7 +121,7 @@ export function bargainPage(main, code, name, again) {
     i?.told && h("p", { cls: "note good", role: "status" }, i.told.message),
     g?.told && h("p", { cls: "note", role: "status" }, g.told.message),
     b.order && h("p", {}, h("a", { cls: "button main", href: "#/order/" + b.order.order_no }, say("see"))),
-    busy(cutting) || busy(buying) ? h("p", { cls: "note busy", role: "status" }, h("span", { cls: "spin" }), say("asking"))
+    busy(cutting) || busy(buying) ? turning(say("asking"))
       : open && (b.mine ? [h("div", { cls: "row" },
         button("share", say("share"), () => share(link, l), "main"),
         button("buy", say("buyAt", { p: money(b.price, b.currency) }), () => want(buying, {
@@ -162,8 +162,7 @@ export function drawPage(main, session, sku, name, again) {
   }
   const d = draws.get(id);
   if (!d?.commitment) return nothing(main, d?.none);
-  show(main, [{ key: "back", is: language, make: () => h("p", {}, h("a", { href: "#/" }, "← " + say("sale"))) },
-    { key: "d", is: [d.state, d.entries.length, d.undecided, language], make: () => drawn(d, name(at_), at_) }]);
+  show(main, [up("", "sale"), { key: "d", is: [d.state, d.entries.length, d.undecided, language], make: () => drawn(d, name(at_), at_) }]);
 }
 
 async function readDraw({ session, sku }) {

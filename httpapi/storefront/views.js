@@ -17,6 +17,13 @@ export const ticketed = (l) => ({ listing: path(l), tickets: l.ticket || Boolean
 export const nothing = (main, why = say("loading")) => show(main, [{ key: "load", is: [language, why],
   make: () => h("p", { cls: "empty", role: "status" }, why) }]);
 
+export const blank = (title, why, ...more) => h("div", { cls: "empty" }, h("h1", {}, title), h("p", { cls: "soft" }, why),
+  more);
+export const up = (to, word) => ({ key: "back", is: language, make: () => h("p", {}, h("a", { href: "#/" + to },
+  "← " + say(word))) });
+export const turning = (text) => h("p", { cls: "note busy", role: "status" }, h("span", { cls: "spin", "aria-hidden": "true" }),
+  text);
+
 // A countdown is made once, and told the time by app.js.
 export const ticking = (to, cls = "") => h("time", { cls: "ticking " + cls, "data-to": to }, countdown(to));
 
@@ -54,7 +61,7 @@ export function sessionHead(s) {
 // What has become of a listing for this shopper: the newest that is alive, and how many
 // units count.
 const alive = ["held", "waiting", "entered"];
-const counts = ["held", "paid", "shipped", "received", "completed"];
+export const counts = ["held", "paid", "shipped", "received", "completed"];
 function standing(l) {
   const mine = of(l.session, l.sku);
   return { alive: mine.find((o) => alive.includes(o.state)), mine: mine.find((o) => counts.includes(o.state)),
@@ -173,8 +180,7 @@ function asking(id, i, key) {
       h("button", { id: "ok-" + key, cls: "main" }, say("ok"))),
     button("other-" + key, say("imageOther"), () => solve(id, null), "link"));
   }
-  return h("p", { cls: "note busy", role: "status" }, h("span", { cls: "spin", "aria-hidden": "true" }),
-    say(i.slow ? "retrying" : i.phase));
+  return turning(say(i.slow ? "retrying" : i.phase));
 }
 
 function early(l, key) {

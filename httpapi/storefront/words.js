@@ -105,7 +105,7 @@ const both = {
   bargainMine: ["Your bargain", "我的砍价"],
   now: ["Price now", "当前价"],
   from: ["from {a}, at best {b}", "原价 {a}，最低 {b}"],
-  cuts: ["{n} friends have cut, about {m} reach the best price", "已有 {n} 位好友帮砍，约需 {m} 位"],
+  cuts: ["Friends who have cut: {n}. About {m} reach the best price.", "已有 {n} 位好友帮砍，约需 {m} 位"],
   cut: ["Cut the price", "帮砍一刀"],
   helped: ["You took off {p}", "你已砍掉 {p}"],
   recent: ["Latest cuts", "最近帮砍"],

@@ -196,6 +196,7 @@ func TestAPageThatSlept(t *testing.T) {
 	tab.AwaitText("#do-day-mask", "Grab it")
 
 	tab.Offline(true)
+	tab.Await(`!document.querySelector("#offline").hidden`)
 	tab.AwaitText("#offline", "You are offline")
 	tab.Click("#do-day-mask")
 	tab.AwaitText("#l-day-mask", "Asking again, for the same")
@@ -263,6 +264,7 @@ func TestAStormOf503s(t *testing.T) {
 	n.mu.Unlock()
 	tab.Click("#do-day-mask")
 	tab.AwaitText("#l-day-mask", "正在用同一请求重试")
+	tab.Await(`!document.querySelector("#offline").hidden`)
 	tab.AwaitText("#offline", "商店响应较慢")
 	s.Eventually(func() bool { return len(n.asked("/grab")) >= 3 }, func() string { return "it gave up" })
 	tab.Accessible()

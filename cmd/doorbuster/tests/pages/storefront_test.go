@@ -339,7 +339,7 @@ func TestStorefrontByToken(t *testing.T) {
 	tab.AwaitText("h1", "Nothing is on sale")
 	tab.Await(`getComputedStyle(document.documentElement).getPropertyValue("--brand").trim() === "#00529b"`)
 	tab.Click("#to-orders")
-	tab.AwaitText("h2", "No orders yet")
+	tab.AwaitText("h1", "No orders yet")
 	tab.Reload()
 	tab.AwaitText("#me", "carol") // the tab remembers
 	tab.Accessible()
