@@ -102,3 +102,30 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 	s.Expect("day/mask", 5, 0, 0)
 	shop.AwaitText("#do-day-mask", "Grab it")
 }
+
+// TestTwoShoppersInOneBrowser: what one wishes for in a tab is nothing to another's tab.
+func TestTwoShoppersInOneBrowser(t *testing.T) {
+	t.Parallel()
+	b := browser.Open(t)
+	s := nodetest.Open(t, t.TempDir())
+	s.Apply(nodetest.Masks(5))
+	p := b.Profile()
+	alice, bob := p.Tab(browser.View{}), p.Tab(browser.View{})
+	enter(alice, s.HTTP, "alice")
+	bob.Go(s.HTTP + "/shop")
+	bob.AwaitText("#me", "alice") // until he says who he is
+	bob.Click("#leave")
+	bob.Type("#name", "bob")
+	bob.Click("#enter")
+	bob.AwaitText("#me", "bob")
+	bob.Click("#do-day-mask")
+	bob.AwaitText("#l-day-mask", "Pay within")
+	alice.AwaitText("#l-day-mask .stock", "4 left")
+	alice.AwaitText("#do-day-mask", "Grab it")
+	alice.Click("#to-orders")
+	alice.AwaitText("h1", "No orders yet")
+	alice.Go(s.HTTP + "/shop#/order/nothing")
+	alice.Forgive("status of 404")
+	alice.AwaitText("main", "Nothing by this name is known")
+	s.Expect("day/mask", 4, 1, 0)
+}

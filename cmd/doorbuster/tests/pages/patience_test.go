@@ -37,13 +37,13 @@ type asked struct {
 }
 
 // between opens one in front of a node.
-func between(t *testing.T, s *nodetest.Shop, turns ...func(w http.ResponseWriter, r *http.Request)) (*badNetwork, string) {
+func between(t *testing.T, s *nodetest.Shop) (n *badNetwork, shop string) {
 	t.Helper()
 	node, err := url.Parse(s.HTTP)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &badNetwork{to: httputil.NewSingleHostReverseProxy(node), turns: turns}
+	n = &badNetwork{to: httputil.NewSingleHostReverseProxy(node)}
 	n.to.FlushInterval = -1 // streams
 	n.to.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
 	server := httptest.NewServer(n)
