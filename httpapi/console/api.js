@@ -321,3 +321,13 @@ export function useStream(id, pathOf, name, hear) {
   }, [id, name]);
   return there;
 }
+
+// keep has the browser keep a file.
+export function keep(blob, name) {
+  const url = URL.createObjectURL(blob);
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60000);
+}
+
+// save has it keep an answer.
+export const save = async (path, name, accept) => keep(await (await request(path, { accept, patience: 0 })).blob(), name);

@@ -364,3 +364,10 @@ func quoted(text string) string {
 	q, _ := json.Marshal(text) // a string always can
 	return string(q)
 }
+
+// Upload has a field for files hold some, as if somebody had chosen them.
+func (tab *Tab) Upload(selector string, files ...string) {
+	tab.t.Helper()
+	tab.Await("document.querySelector(" + quoted(selector) + ")")
+	tab.Do(chromedp.SetUploadFiles(chromedp.CSS(selector), files))
+}
