@@ -62,6 +62,31 @@ func (n *Node) AskRefusals(ctx context.Context, shopper, session string) []NodeR
 	return told
 }
 
+// SessionTold is what one node tells of a session, or why it could not be asked.
+type SessionTold struct {
+	Node string
+	Told []byte
+	Err  error
+}
+
+// AskAboutSession asks every other node that serves shoppers, all at once, what its doors have
+// counted of a session, or for the report of it that it keeps. Each has a second. By node id.
+func (n *Node) AskAboutSession(ctx context.Context, session string, kept bool) []SessionTold {
+	others := slices.DeleteFunc(n.others(), func(m Member) bool { return m.Kind == KindWitness })
+	told := make([]SessionTold, len(others))
+	var asking sync.WaitGroup
+	for i, m := range others {
+		asking.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, refusalsPatience)
+			defer cancel()
+			back, err := n.net.peers.Peer(m.Peer).AboutSession(ctx, session, kept)
+			told[i] = SessionTold{m.ID, back, unanswered(err, refusalsPatience)}
+		})
+	}
+	asking.Wait()
+	return told
+}
+
 // errOlder is for people who look for a report.
 var errOlder = errors.New("its build is older and gives reports to no other node; it still shows them itself")
 

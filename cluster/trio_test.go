@@ -34,6 +34,8 @@ func (quietDecider) Reports(engine.ReportsRequest) (engine.ReportsPage, error) {
 	return engine.ReportsPage{}, nil
 }
 
+func (quietDecider) AboutSession(string, bool) ([]byte, error) { return nil, nil }
+
 func (quietDecider) LookFor(_, _ []byte, _ engine.Time) (engine.Answer, bool, error) {
 	return engine.Answer{}, false, engine.ErrNotLeader
 }

@@ -162,6 +162,9 @@ type SessionSpec struct {
 	// ReceiveWithin is after how long an order that was shipped counts as received, and
 	// CompleteWithin after how long one that was received is completed.
 	ReceiveWithin, CompleteWithin time.Duration
+	// Forecast is how many different shoppers are expected to grab; 0: nobody has said. It
+	// decides nothing: the session's report holds it against what came.
+	Forecast uint32
 }
 
 // Listing is a product offered in a session.

@@ -340,6 +340,7 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 	}
 	d.lasts(path+".receive_within", p.ReceiveWithin, 0, MaxReceiveWithin)
 	d.lasts(path+".complete_within", p.CompleteWithin, 0, MaxCompleteWithin)
+	d.atMost(path+".forecast", p.Forecast, MaxForecast)
 	d.names(path+".profile", p.Profile)
 	d.missing(path+".profile", d.state.missingProfile(p.Profile))
 	if n := d.listings(old, p); n > MaxSessionListings {
@@ -413,6 +414,7 @@ func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, s
 	compare(d, path+".coupons_up_to", old.CouponsUpTo, p.CouponsUpTo)
 	compare(d, path+".receive_within", old.ReceiveWithin, p.ReceiveWithin)
 	compare(d, path+".complete_within", old.CompleteWithin, p.CompleteWithin)
+	compare(d, path+".forecast", old.Forecast, p.Forecast)
 	compare(d, path+".profile", old.Profile, p.Profile)
 	if p.Publish && old.State == Draft && end <= d.state.now && end == old.End {
 		d.problem(path, "it ended at %s; a session that is over can't be published", end.Wall().Format(time.RFC3339))

@@ -65,7 +65,7 @@ func sampleGroup(t testing.TB) *group {
 					})}}},
 				{SessionSpec: SessionSpec{ID: "out", StartSpec: "now", Start: clockStart, End: clockStart + 3_600_000,
 					PayWithin: time.Minute, Publish: true, CouponsUpTo: 30, ReceiveWithin: 48 * time.Hour,
-					CompleteWithin: time.Hour},
+					CompleteWithin: time.Hour, Forecast: 20},
 					Listings: []ListingSpec{{SKU: "tea", Price: 100, Stock: 9, Delivery: DeliveryShip},
 						{SKU: "fan", Price: 100, Stock: 9, Delivery: DeliveryCollect}}},
 			}}}})

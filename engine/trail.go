@@ -69,6 +69,10 @@ type TrailFilter struct {
 	OrderNo, Session, Operator string
 	From                       TrailPosition
 	Limit                      int // 1 to 1000
+	// Besides a Session's events: all that operators did, and each leader's beginning.
+	Besides bool
+	// Brief events are without what their orders tell of them: whose they are, the transaction.
+	Brief bool
 }
 
 // TrailGone is the error for a position whose events have been dropped.

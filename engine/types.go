@@ -86,8 +86,9 @@ const (
 	MaxEntrants        = 5_000_000 // of a listing's draw
 	MaxRosterRows      = 5_000_000 // of a reservation, an allow list or a risk list
 	MaxRosters         = 20_000
-	MaxMonths          = 1200 // boundaries of months that a sale knows
-	MaxOffsets         = 1200 // changes of its clocks that a sale knows
+	MaxMonths          = 1200          // boundaries of months that a sale knows
+	MaxOffsets         = 1200          // changes of its clocks that a sale knows
+	MaxForecast        = 1_000_000_000 // shoppers of a session
 )
 
 // Bounds of durations in a plan.

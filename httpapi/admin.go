@@ -58,6 +58,8 @@ type AdminConfig struct {
 	Hot func(least float64) []wire.HotProduct
 	// Curves are how listings sell. Default: nothing is known of any.
 	Curves *curve.Recorder
+	// Reports tell what came of sessions; nil for a node that makes none.
+	Reports SessionReporter
 	// Puller fetches suppliers' catalogues; nil for a node that fetches none.
 	Puller Puller
 	// RefundTries tells what came of asking for a refund; known is false on a node
@@ -136,6 +138,7 @@ type AdminServer struct {
 	reconciler Reconciler      // nil where no statements are taken
 	puller     Puller          // nil where no catalogues are fetched
 	curves     *curve.Recorder
+	told       SessionReporter // nil where none are made
 	lacks      []Lack
 
 	refundTries func(engine.RefundNo) (tries payment.Tries, known bool)
@@ -226,9 +229,9 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		cfg.Curves = curve.New(curve.Config{Look: func() []engine.Counts { return nil }})
 	}
 	s := &AdminServer{
-		curves: cfg.Curves,
-		lacks:  cfg.Lacks,
-		risk:   cfg.Risk, riskService: cfg.RiskService,
+		curves: cfg.Curves, told: cfg.Reports,
+		lacks: cfg.Lacks,
+		risk:  cfg.Risk, riskService: cfg.RiskService,
 		sinks:    cfg.Sinks,
 		book:     cfg.AlarmBook,
 		hot:      cfg.Hot,

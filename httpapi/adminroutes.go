@@ -274,6 +274,19 @@ var adminRoutes = []adminRoute{
 				"JSON answer with what came since the one before; Last-Event-ID goes on where another stream ended. " +
 				"Each node keeps it in memory from its start on, for the busiest 100 listings of sessions that are " +
 				"open or have ended in the last hour.", "404 503"}},
+	{"GET", "/admin/v1/sessions/{session}/report", auth.Viewer, noBody, change, reads,
+		gets((*AdminServer).sessionReport),
+		about{"getReport", "What came of a session, or has come of it so far",
+			"Its books are exact, and the same on every node. What doors count (looks, refusals by reason, latency, " +
+				"how many shoppers) each node keeps in memory: all are asked while the session is open; once it has " +
+				"ended, nobody can pay any more, and it is settled, the leader keeps what all have counted, and " +
+				"every node a copy. doors.counted says how many nodes it is of, and notes what is missing.",
+			"404 409 503"}},
+	{"POST", "/admin/v1/sessions/{session}/report/profile", auth.Operator, jsonBody, change, keyed,
+		makes((*AdminServer).reportProfile),
+		about{"defineReportProfile", "Make a profile of the switches at the height of a session",
+			"Of those that were not as they normally are, as its report has them. The profile of the next session " +
+				"can name it. A profile that there is with other switches stays as it is: 409.", "404 409 503"}},
 	{"DELETE", "/admin/v1/sessions/{session}", auth.Operator, noBody, command, keyed,
 		deletes("session", deleteSession),
 		about{"deleteSession", "Delete a session that nobody has ordered from",

@@ -232,7 +232,8 @@ func (c *grabCall) write(r *fasthttp.Response) {
 		r.Header.SetCanonical(headerIdempotencyKey, c.grab.IdempotencyKey)
 	}
 	c.server.answer(r, c, c.grab.IdempotencyKey)
-	c.server.grabs.answered(&c.answer, c.began)
+	took := c.server.grabs.answered(&c.answer, c.began)
+	c.server.tallies.Of(c.answer.Session).Answered(&c.answer, took, c.grab.Shopper)
 }
 
 // call takes a call for a request.

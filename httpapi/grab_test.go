@@ -9,6 +9,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/hot"
+	"doorbuster/httpapi/report"
 )
 
 const grabPath = "/v1/sessions/fans-day-10/skus/mask-50/grab"
@@ -87,12 +88,13 @@ func BenchmarkRefusedGrab(b *testing.B) {
 	}
 }
 
-// watchedShopper is a door that sees what is asked for.
+// watchedShopper is a door that sees what is asked for, and counts it for the session.
 func watchedShopper(t testing.TB) *ShopperServer {
 	w := hot.New()
 	go w.Run(t.Context())
-	s := newTestShopper(t, &fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut}})
-	s.hot = w
+	s := newTestShopper(t, &fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut,
+		Session: 1}})
+	s.hot, s.tallies = w, report.NewTallies()
 	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "took"})
 	s.took = func(_ engine.Stage, took time.Duration) { h.Observe(took.Seconds()) }
 	return s
@@ -118,6 +120,9 @@ func TestWatchedRefusalAllocatesNothing(t *testing.T) {
 	}
 	if top := s.hot.Top(1, 1); top[0].ID != "mask-50" {
 		t.Errorf("%+v", top)
+	}
+	if c := s.tallies.Counted(1); c.Answers["sold_out"]["sold_out"] < 2000 {
+		t.Errorf("%+v", c.Answers)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"doorbuster/httpapi/challenge"
 	"doorbuster/httpapi/personal"
 	"doorbuster/httpapi/ratelimit"
+	"doorbuster/httpapi/report"
 	"doorbuster/httpapi/risk"
 	"doorbuster/httpapi/roster"
 	"doorbuster/httpapi/ticket"
@@ -85,6 +86,7 @@ type Guard struct {
 	counts     *guardMetrics
 	visitors   *Visitors
 	vault      *personal.Vault
+	tallies    *report.Tallies
 
 	secret   atomic.Pointer[[32]byte] // that tickets and challenges are made with
 	learning sync.Mutex
@@ -197,6 +199,7 @@ func (g *Guard) vet(q *engine.Grab, call *grabCall, rules engine.DoorRules, now 
 	g.visitors.note(&call.visitor, now)
 	switches := g.seller.Switches()
 	level := g.listed(call)
+	g.tallies.Of(rules.Session).Feared(report.ByLists, level)
 	asks := toSolve(rules, switches, level)
 	if rules.Ticket || asks != engine.ChallengeNone {
 		if why := g.checkTicket(q, call, asks, now); why != engine.ReasonNone {
@@ -340,6 +343,7 @@ func (g *Guard) judge(call *grabCall, rules engine.DoorRules) engine.Level {
 	verdict := g.risk.Judge(context.Background(), risk.Question{Shopper: string(call.visitor.Shopper), Address: addr,
 		Session: session, SKU: sku, Phone: cmp.Or(string(call.visitor.Phone), call.phone)})
 	level := engine.Level(verdict.Level) // both rise in the same steps
+	g.tallies.Of(rules.Session).Feared(report.ByService, level)
 	if level != engine.LevelNone {
 		g.counts.risk(byService, level)
 	}

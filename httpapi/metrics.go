@@ -157,8 +157,9 @@ func newGrabMetrics() *grabMetrics {
 	return m
 }
 
-// answered counts one answer; began is when its request had been read.
-func (m *grabMetrics) answered(a *engine.Answer, began time.Time) {
+// answered counts one answer, and gives how long it took; began is when its request had been
+// read, zero where that is not known: then it gives less than 0.
+func (m *grabMetrics) answered(a *engine.Answer, began time.Time) time.Duration {
 	why := int(a.Reason)
 	if why >= len(m.reasonNames) { // of a leader that is newer than this node
 		why = 0
@@ -167,7 +168,7 @@ func (m *grabMetrics) answered(a *engine.Answer, began time.Time) {
 		m.counts[int(a.Code)*len(m.reasonNames)+why].Add(1)
 	}
 	if began.IsZero() {
-		return
+		return -1
 	}
 	took := time.Since(began)
 	d := &m.took[classOf(a.Code)]
@@ -177,6 +178,7 @@ func (m *grabMetrics) answered(a *engine.Answer, began time.Time) {
 	}
 	d.buckets[i].Add(1)
 	d.sum.Add(int64(took))
+	return took
 }
 
 // felt gives how many grabs there were, and how many of them nobody knew the outcome of in

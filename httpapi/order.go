@@ -22,12 +22,14 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 		s.storefrontFile(ctx, m.name)
 		return
 	case routeSessions:
+		s.tallies.Listed()
 		s.sessions(ctx)
 		return
 	case routeListing:
 		if s.hot != nil {
 			s.hot.Saw(m.sku)
 		}
+		s.tallies.Looked(m.session)
 		s.listing(ctx, string(m.session), string(m.sku))
 		return
 	case routeGrabByKey:

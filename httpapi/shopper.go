@@ -23,6 +23,7 @@ import (
 	"doorbuster/httpapi/hot"
 	"doorbuster/httpapi/payment"
 	"doorbuster/httpapi/personal"
+	"doorbuster/httpapi/report"
 	"doorbuster/httpapi/storefront"
 )
 
@@ -30,6 +31,9 @@ import (
 type ShopperConfig struct {
 	// Hot sees what shoppers look at and grab; nil: nobody does.
 	Hot *hot.Watch
+
+	// Tallies count what is done of each session, for its report; nil: nobody does.
+	Tallies *report.Tallies
 
 	// Seller answers; required.
 	Seller Seller
@@ -206,6 +210,7 @@ type ShopperServer struct {
 	guard    *Guard
 	hot      *hot.Watch                        // nil: nobody looks
 	took     func(engine.Stage, time.Duration) // nil: nobody is told
+	tallies  *report.Tallies
 	streams  *streams
 	pay      *payDesk
 	vault    *personal.Vault
@@ -240,6 +245,8 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	guard, err := newGuard(cfg.Guard, cfg.Seller, cfg.Personal)
 	if err != nil {
 		errs = append(errs, err)
+	} else {
+		guard.tallies = cfg.Tallies
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -269,8 +276,9 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		faults: rate.Sometimes{First: 10, Interval: time.Second},
 		grabs:  newGrabMetrics(), bargains: newBargainMetrics(), shared: cfg.DisplayShared,
 		calls: sync.Pool{New: func() any { return newGrabCall() }},
-		guard: guard, hot: cfg.Hot, took: cfg.Took, vault: cfg.Personal, storefront: cfg.Storefront,
-		streams: newStreams(cfg.Streams, cfg.Leaving),
+		guard: guard, hot: cfg.Hot, tallies: cfg.Tallies, took: cfg.Took, vault: cfg.Personal,
+		storefront: cfg.Storefront,
+		streams:    newStreams(cfg.Streams, cfg.Leaving),
 	}
 	if !cfg.Dev {
 		checks := auth.Config{Audience: auth.Shoppers, Keys: cfg.Tokens, MaxBytes: cfg.TokenBytes,

@@ -20,7 +20,7 @@ func (l *Ledger) View(o *engine.OrderRecord) (v engine.OrderView) {
 // *engine.TrailGone.
 func (l *Ledger) Events(from engine.TrailPosition, most int) ([]engine.TrailEvent, engine.TrailPosition, error) {
 	events, next, err := l.trail.Events(from, most)
-	return l.shown(events), next, err
+	return l.shown(events, false), next, err
 }
 
 // Last gives the position of the event behind which so many stand, it among them, of
@@ -51,7 +51,7 @@ func (l *Ledger) handleOf(session string) (h engine.SessionHandle) {
 // asked for, and more may follow: what there is to look at is bounded.
 func (l *Ledger) Audit(f engine.TrailFilter) (shown []engine.TrailEvent,
 	next engine.TrailPosition, more bool, err error) {
-	wanted := trail.Filter{Operator: f.Operator, From: f.From, Limit: f.Limit}
+	wanted := trail.Filter{Operator: f.Operator, From: f.From, Limit: f.Limit, Besides: f.Besides}
 	if f.Session != "" {
 		wanted.Session = l.handleOf(f.Session)
 	}
@@ -63,11 +63,12 @@ func (l *Ledger) Audit(f engine.TrailFilter) (shown []engine.TrailEvent,
 		}
 	}
 	events, next, more, err := l.trail.Find(wanted)
-	return l.shown(events), next, more, err
+	return l.shown(events, f.Brief), next, more, err
 }
 
-// shown gives events as readers see them: with names, and what their orders tell.
-func (l *Ledger) shown(events []trail.Event) []engine.TrailEvent {
+// shown gives events as readers see them: with names, and what their orders tell unless
+// they are to be brief.
+func (l *Ledger) shown(events []trail.Event, brief bool) []engine.TrailEvent {
 	if len(events) == 0 {
 		return nil
 	}
@@ -82,7 +83,7 @@ func (l *Ledger) shown(events []trail.Event) []engine.TrailEvent {
 			if e.Life != 0 {
 				t.OrderNo = s.Numberer().Number(e.Order, e.Life).String()
 			}
-			if o := s.Order(e.Order); o != nil && s.Life(e.Order) == e.Life {
+			if o := s.Order(e.Order); !brief && o != nil && s.Life(e.Order) == e.Life {
 				complete(&t, e, s.ShopperID(o.Shopper), o.Transaction, o.Listing)
 			}
 			nameListing(s, &t, e.Listing)
@@ -91,7 +92,7 @@ func (l *Ledger) shown(events []trail.Event) []engine.TrailEvent {
 	})
 	for i := range events {
 		e, t := &events[i], &shown[i]
-		if e.Order.IsZero() || t.Shopper != "" && t.SKU != "" {
+		if brief || e.Order.IsZero() || t.Shopper != "" && t.SKU != "" {
 			continue
 		}
 		// else it says what it knows

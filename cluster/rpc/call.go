@@ -42,7 +42,7 @@ type question[Q, A any] struct {
 var questions = map[string]func(context.Context, *Server, *peerpb.Question) (*peerpb.Reply, error){
 	ask.name: ask.serve, look.name: look.serve, barrier.name: barrier.serve, operate.name: operate.serve,
 	refusals.name: refusals.serve, trailPage.name: trailPage.serve, orders.name: orders.serve,
-	reports.name: reports.serve,
+	reports.name: reports.serve, aboutSession.name: aboutSession.serve,
 }
 
 // Call answers any question.

@@ -85,6 +85,16 @@ func (f *fake) Orders(h engine.SessionHandle, offset int64) ([]byte, int64, erro
 
 func (f *fake) Reports(q engine.ReportsRequest) (engine.ReportsPage, error) { return f.reports(q) }
 
+func (f *fake) AboutSession(session string, kept bool) ([]byte, error) {
+	if session == "unknown" {
+		return nil, engine.ErrOutcomeUnknown
+	}
+	if kept {
+		session += " kept"
+	}
+	return []byte(session), nil
+}
+
 func (f *fake) Pulse() Pulse {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -27,6 +27,9 @@ type Decider interface {
 	// Reports lists the reports of reconciliations that this node keeps, or gives a
 	// piece of one, of engine.MaxReportPieceBytes and less only at the end.
 	Reports(r engine.ReportsRequest) (engine.ReportsPage, error)
+	// AboutSession gives what this node's doors have counted of a session, or the report of
+	// it that this node keeps, of MaxBodyBytes at most.
+	AboutSession(session string, kept bool) ([]byte, error)
 }
 
 // Handler is what a node answers the others with. Safe for concurrent use. A

@@ -257,3 +257,39 @@ func (r *Peer) Reports(ctx context.Context, q engine.ReportsRequest) (engine.Rep
 	}
 	return engine.ReportsPage{Kept: t.Kept, Piece: piece}, err
 }
+
+type sessionAsked struct {
+	Session string
+	Kept    bool
+}
+
+var aboutSession = question[sessionAsked, [sha256.Size]byte]{
+	name: "session",
+	check: func(q sessionAsked, _ []byte) error {
+		if !engine.ValidID(q.Session) {
+			return errors.New("a session that is no id")
+		}
+		return nil
+	},
+	answer: func(_ context.Context, h Handler, q sessionAsked, _ []byte) (sum [sha256.Size]byte, back []byte,
+		err error) {
+		if back, err = h.AboutSession(q.Session, q.Kept); err == nil && len(back) > MaxBodyBytes {
+			back, err = nil, fmt.Errorf("the report of a session has %d bytes, over %d", len(back), MaxBodyBytes)
+		}
+		return sha256.Sum256(back), back, err
+	},
+	judge: func(_ sessionAsked, sum [sha256.Size]byte, back []byte) error {
+		if len(back) > MaxBodyBytes || sha256.Sum256(back) != sum {
+			return fmt.Errorf("%d bytes about a session that their checksum does not fit, or over %d", len(back),
+				MaxBodyBytes)
+		}
+		return nil
+	},
+}
+
+// AboutSession asks the other node what its doors have counted of a session, or for the report
+// of it that it keeps.
+func (r *Peer) AboutSession(ctx context.Context, session string, kept bool) ([]byte, error) {
+	_, back, err := aboutSession.ask(ctx, r, sessionAsked{session, kept}, nil)
+	return back, err
+}

@@ -120,6 +120,9 @@ func TestEveryFieldCrosses(t *testing.T) {
 	if got, err := r.Refusals(ctx, "someone", "day"); err != nil || !reflect.DeepEqual(got, report) {
 		t.Errorf("Refusals: got %+v, %v; want %+v", got, err, report)
 	}
+	if got, err := r.AboutSession(ctx, "day", true); err != nil || string(got) != "day kept" {
+		t.Errorf("AboutSession: got %s, %v", got, err)
+	}
 	if got, applied, err := r.grab(grabOf("l", "s", "k"), 0, patience); err != nil || got != answer ||
 		applied != pulse.Applied {
 		t.Errorf("Grab: got %+v at %d, %v; want %+v", got, applied, err, answer)
@@ -195,6 +198,7 @@ func TestBounds(t *testing.T) {
 		"garbled name":    func() error { _, err := r.Operate(ctx, "\xff", nil); return err },
 		"nobody refused":  func() error { _, err := r.Refusals(ctx, "", ""); return err },
 		"garbled session": func() error { _, err := r.Refusals(ctx, "s", "\xff"); return err },
+		"no session":      func() error { _, err := r.AboutSession(ctx, "", false); return err },
 		"long body":       func() error { _, err := r.Operate(ctx, "x", make([]byte, MaxBodyBytes+1)); return err },
 	} {
 		if err := ask(); err == nil || errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,7 @@ import (
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/plan"
 	"doorbuster/httpapi/reconcile/archive"
+	"doorbuster/httpapi/report"
 	"doorbuster/httpapi/wire"
 )
 
@@ -21,10 +23,15 @@ import (
 type decider struct {
 	*actors.Group
 	archive *archive.Archive
+	told    *report.Keeper // of sessions
 }
 
 func (d decider) Reports(q engine.ReportsRequest) (engine.ReportsPage, error) {
 	return d.archive.GiveReports(q)
+}
+
+func (d decider) AboutSession(session string, kept bool) ([]byte, error) {
+	return d.told.AboutSession(session, kept)
 }
 
 // clusterView shows the cluster's node to the operations API, which is made
@@ -85,6 +92,7 @@ func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 		Hot:         n.hotProducts,
 		Puller:      puller,
 		Curves:      n.curves,
+		Reports:     n.reports,
 		Lacks:       n.cfg.checks(),
 		RefundTries: n.jobs.RefundTries, ParsePlan: n.parsePlan, Canon: n.canon,
 		Personal: n.vault,
@@ -238,4 +246,27 @@ func (v clusterView) Refusals(ctx context.Context, shopper, session string) []ht
 		told = append(told, n)
 	}
 	return told
+}
+
+// makeReports makes what counts sessions, and reports on them.
+func (n *node) makeReports() {
+	n.reports = report.New(report.Config{Dir: filepath.Join(n.cfg.Data, report.Folder), Node: n.cfg.Node,
+		Tallies: n.tallies, View: n.office.View, Trail: trail{n}, Leads: func() bool { return n.cluster.Leads() },
+		Now: n.office.Now, Others: n.askAboutSession, Log: n.logger,
+		Alarms: func() (alarms []engine.Alarm, drained []string) {
+			status := clusterView{n}.Status()
+			for _, x := range status.Nodes {
+				if x.Drained {
+					drained = append(drained, x.ID)
+				}
+			}
+			return httpapi.AllAlarms(&status), drained
+		}})
+}
+
+func (n *node) askAboutSession(ctx context.Context, session string, kept bool) (all []report.Told) {
+	for _, told := range n.cluster.AskAboutSession(ctx, session, kept) {
+		all = append(all, report.Told(told))
+	}
+	return all
 }

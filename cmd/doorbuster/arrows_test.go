@@ -76,6 +76,7 @@ var rooms = map[string]room{
 		but: map[string]string{
 			"httpapi/auth: os":              "keys are read again when their files change",
 			"httpapi/reconcile/archive: os": "reports are kept beside the log, not in it",
+			"httpapi/report: os":            "reports of sessions are, too",
 			"httpapi/reconcile/daily: os":   "statements come in a folder, too",
 			"httpapi/client: syscall":       "a connection that was refused is told from others by its number",
 			"httpapi/nowait: syscall":       "net has no write that does not wait for the reader",

@@ -58,6 +58,7 @@ func TestEveryChangeIsMadeOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	bargain := "/admin/v1/bargains/" + begun.Bargain.Code
+	s.MustRun("switches", "set", "rate_limits=95", "--admin", s.Admin) // at the height of the session
 	voided, extended := s.MustGrant("ann", "", nodetest.Mask).OrderNo, s.MustGrant("bob", "", nodetest.Mask).OrderNo
 	at := func(minutes int) string {
 		return `{"pay_by":"` + time.Now().Add(time.Duration(minutes)*time.Minute).UTC().Format(time.RFC3339) + `"}`
@@ -87,6 +88,8 @@ func TestEveryChangeIsMadeOnce(t *testing.T) {
 		{"extend", opsCall{"POST", "/admin/v1/orders/" + extended + "/extend", at(30), ""},
 			opsCall{"POST", "/admin/v1/orders/" + extended + "/extend", at(40), ""}, "/admin/v1/orders/" + extended},
 		{"end-bargain", opsCall{"POST", bargain + "/end", "", ""}, opsCall{}, bargain},
+		{"report-profile", opsCall{"POST", day + "report/profile", `{"name":"tall"}`, ""},
+			opsCall{"DELETE", "/admin/v1/profiles/tall", "", ""}, "/admin/v1/profiles"},
 		{"switches", opsCall{"PATCH", "/admin/v1/switches", setting("50"), ""},
 			opsCall{"PATCH", "/admin/v1/switches", setting("60"), ""}, "/admin/v1/switches"},
 		{"back", opsCall{"POST", "/admin/v1/switches/back", "", ""}, opsCall{}, "/admin/v1/switches"},

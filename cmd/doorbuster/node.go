@@ -27,6 +27,7 @@ import (
 	"doorbuster/httpapi/play"
 	"doorbuster/httpapi/reconcile/daily"
 	"doorbuster/httpapi/reconcile/intake"
+	"doorbuster/httpapi/report"
 	"doorbuster/httpapi/risk"
 	"doorbuster/httpapi/roster"
 	"doorbuster/httpapi/sinks"
@@ -59,6 +60,8 @@ type node struct {
 	board    atomic.Pointer[board]
 	keys     *auth.Watcher[keys]
 	canon    roster.Canon // of both doors
+	tallies  *report.Tallies
+	reports  *report.Keeper
 	vault    *personal.Vault
 
 	shopperListener, adminListener net.Listener
@@ -76,8 +79,8 @@ type node struct {
 // nothing to give back, then the log and the state; only then are the doors opened.
 // Whether the node is ready is for the caller to await.
 func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, hot: hot.New(), logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 3),
-		fatal: make(chan error, 1)}
+	n := &node{cfg: cfg, hot: hot.New(), tallies: report.NewTallies(), logger: logger,
+		metrics: prometheus.NewRegistry(), served: make(chan error, 3), fatal: make(chan error, 1)}
 	n.working, n.endWork = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -122,6 +125,7 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	}
 	n.inBackground(n.sinks.Run)
 	n.inBackground(n.curves.Run)
+	n.inBackground(n.reports.Run)
 	if n.puller != nil {
 		n.inBackground(n.puller.Run)
 	}
@@ -177,7 +181,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
 		Seller: httpapi.Seller{Grabber: n.office.Group, ShopperOrders: n.office, Receiving: n.office,
 			Display: n.office, Rules: n.office.Group, Bargains: n.office},
-		Took: n.stages, Hot: n.hot, Guard: guard, Personal: n.vault,
+		Took: n.stages, Hot: n.hot, Tallies: n.tallies, Guard: guard, Personal: n.vault,
 		Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway,
 		Removed:    n.removed,
 		DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper,
@@ -200,6 +204,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 		return err
 	}
 	n.curves = curve.New(curve.Config{Look: n.office.LiveCounts, Refused: n.shoppers.Refused})
+	n.makeReports()
 	if n.admin, err = newAdmin(n, keys); err != nil {
 		return err
 	}
@@ -262,7 +267,7 @@ func (n *node) openRooms() (err error) {
 	}
 	// The cluster tells the group of epochs from the moment it is opened, and an
 	// epoch needs the log: the leader in between waits until both are connected.
-	cc.Decider = decider{n.office.Group, n.intake.Archive}
+	cc.Decider = decider{n.office.Group, n.intake.Archive, n.reports}
 	cc.Alarms = n.roomAlarms
 	if n.cfg.HTTP != "" && n.cfg.RateLimit.Address.PerSecond > 0 {
 		cc.Demand = n.shoppers.Guard()

@@ -117,6 +117,17 @@ func curvePath(session string, after int64) string {
 	return asked(v1+"/sessions/"+url.PathEscape(session)+"/curve", "after", text)
 }
 
+// SessionReport gives what came of a session, or has come of it so far.
+func (c *Client) SessionReport(ctx context.Context, session string) (*wire.SessionReport, error) {
+	return get[wire.SessionReport](ctx, c, v1+"/sessions/"+url.PathEscape(session)+"/report")
+}
+
+// DefineReportProfile makes a profile of the switches at the height of a session.
+func (c *Client) DefineReportProfile(ctx context.Context, session, name, note string) (*wire.Profile, error) {
+	return post[wire.Profile](ctx, c, v1+"/sessions/"+url.PathEscape(session)+"/report/profile",
+		wire.ReportProfile{Note: why(note), Name: name})
+}
+
 // Steer publishes, pauses, resumes, ends or settles a session, as action says.
 func (c *Client) Steer(ctx context.Context, session, action, note string) (*wire.OpsSession, error) {
 	return post[wire.OpsSession](ctx, c, v1+"/sessions/"+url.PathEscape(session)+"/"+action, why(note))

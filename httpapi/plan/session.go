@@ -38,6 +38,7 @@ func (r *reader) session(n *tree.Node, zone *time.Location) []engine.SessionPlan
 		Publish:           tree.Truth(n.Get("publish"), true),
 		Profile:           n.Get("profile").Text(),
 		CouponsUpTo:       r.Integer(n.Get("coupons_up_to"), 0),
+		Forecast:          uint32(r.Integer(n.Get("forecast"), 0)),
 	}}
 	length := r.Duration(n.Get("duration"), time.Hour, time.Millisecond, engine.MaxSessionLength)
 	openings := r.openings(n, zone, length)

@@ -192,6 +192,7 @@ func (w *writer) session(path string, s *engine.SessionPlan, zone *time.Location
 	putUnless(n, "admission_multiple", s.AdmissionMultiple, usualAdmission, number)
 	putUnless(n, "profile", s.Profile, "", text)
 	putUnless(n, "coupons_up_to", s.CouponsUpTo, 0, number)
+	putUnless(n, "forecast", s.Forecast, 0, number)
 	if delivers(s) {
 		putUnless(n, "receive_within", s.ReceiveWithin, usualReceiveWithin, lasting)
 		putUnless(n, "complete_within", s.CompleteWithin, usualCompleteWithin, lasting)

@@ -30,6 +30,8 @@ type Filter struct {
 	Operator string
 	From     engine.TrailPosition
 	Limit    int // 1 to 1000
+	// Besides those of Session: all that operators did, and each leader's beginning.
+	Besides bool
 
 	deeds bool // of whichever operator: only segments that have some are looked at
 }
@@ -43,7 +45,7 @@ func (f *Filter) wants(e *Event) bool {
 	case !f.Order.IsZero():
 		return e.Order == f.Order && (f.Life == 0 || e.Life == f.Life)
 	case f.Session != 0:
-		return e.Session == f.Session
+		return e.Session == f.Session || f.Besides && (e.Operator != "" || e.Kind == engine.EpochOpened)
 	}
 	return f.Operator == "" || e.Operator == f.Operator
 }
@@ -200,7 +202,7 @@ func (s *segment) mayHave(f *Filter) bool {
 	switch {
 	case s.gone:
 		return false
-	case !s.sealed || f.all():
+	case !s.sealed || f.all() || f.Besides:
 		return true
 	}
 	name := sessionKey(cmp.Or(f.Session, f.Order.Session))

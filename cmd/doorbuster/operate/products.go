@@ -71,14 +71,17 @@ session to the sale takes it out of the archive, as 'sales recall' does.`, "fans
 }
 
 func newSessionsCommand() *cobra.Command {
-	return cli.Group(&cobra.Command{Use: "sessions", Short: "Check sessions, see how they sell, delete or archive them",
-		Long: `Check sessions before they open, and see how they sell; delete those that nobody has ordered
-from, or put those that are over into the archive. Sessions are made and changed by a plan: see 'doorbuster apply'.`,
+	return cli.Group(&cobra.Command{Use: "sessions", Short: "Check sessions, see how they sell and what came of them",
+		Long: `Check sessions before they open, see how they sell and what came of them; delete those that
+nobody has ordered from, or put those that are over into the archive. Sessions are made and
+changed by a plan: see 'doorbuster apply'.`,
 		Example: `  doorbuster sessions check fans-day-10 --admin 127.0.0.1:8081
   doorbuster sessions curve fans-day-10 --follow --admin 127.0.0.1:8081
+  doorbuster sessions report fans-day-10 --admin 127.0.0.1:8081
+  doorbuster sessions profile fans-day-10 rush --admin 127.0.0.1:8081
   doorbuster sessions archive fans-day-10 --admin 127.0.0.1:8081
   doorbuster sessions recall fans-day-10 --admin 127.0.0.1:8081`},
-		newSessionCheckCommand(), newSessionCurveCommand(),
+		newSessionCheckCommand(), newSessionCurveCommand(), newSessionReportCommand(), newSessionProfileCommand(),
 		discarding{"sessions", "session", "delete", "Delete a session that nobody has ordered from",
 			`Delete a session that nobody has ordered from. Not while it is open, nor once it is settled:
 then archive it. Its reservations go with it. It can't be undone, but for applying the plan

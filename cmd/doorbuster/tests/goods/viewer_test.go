@@ -339,7 +339,8 @@ func (w *watched) commands() {
 			"--json|risk/phones " + watchedPhone, "personal-keys status": "--json", "plan export": "", "plays list": "",
 		"products list": "", "products show": "mug", "products suppliers": "", "refunds": "|--json",
 		"refusals": "--shopper xena --json", "reservations export": "later/mask", "reservations show": "later/mask",
-		"sessions check": "day --json", "sessions curve": "day --json", "shipping export": "day --export 1",
+		"sessions check": "day --json", "sessions curve": "day --json",
+		"sessions report": "day|day --json", "shipping export": "day --export 1",
 		"shipping status": "day --json", "sinks letters": "hooks|hooks --json", "sinks status": "--json",
 		"switches": "--json", "switches list": "",
 	}
@@ -380,6 +381,7 @@ var changing = strings.Split("alarms ack|alarms silence|"+
 	"cluster prefer|cluster promote|cluster remove|cluster snapshot|cluster transfer|cluster undrain|cluster zone-ack|"+
 	"erase|lists add|lists forget|lists import|lists remove|plays apply|products delete|products import|products pull|"+
 	"products retire|products revive|reconcile|reconcile set-aside|reservations add|reservations import|"+
-	"reservations remove|sales archive|sales delete|sales recall|sessions archive|sessions delete|sessions recall|"+
+	"reservations remove|sales archive|sales delete|sales recall|sessions archive|sessions delete|sessions profile|"+
+	"sessions recall|"+
 	"shipping import|shipping received|shipping review|sinks drop|sinks forget|sinks pause|sinks replay|sinks resume|"+
 	"sinks send|switches back|switches define|switches forget|switches normal|switches profile|switches set", "|")
