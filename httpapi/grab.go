@@ -16,6 +16,7 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/input"
+	"doorbuster/httpapi/traces"
 )
 
 // Header names in the form in which fasthttp keeps them.
@@ -48,6 +49,7 @@ type grabCall struct {
 	began   time.Time      // when the request was there
 	turn    uint8          // of this call's grabs, on and on
 	timed   bool           // how long its door and gate take is told
+	trace   *traces.Grab   // nil: it is not traced
 	asked   time.Time      // when the gate was; of one that is timed
 	own     []byte         // what a grab that is undecided needs of its request
 	conn    *lingeringConn // that the answer is detached from; nil: the handler waits
@@ -126,9 +128,13 @@ func (c *grabCall) take(read func(*grabCall, []byte) (problemKind, string)) (kin
 
 // decide has call's grab decided, and answers it at once or once it is.
 func (s *ShopperServer) decide(call *grabCall) {
+	if s.tracer != nil && s.tracer.Sample() && !call.began.IsZero() {
+		call.traced()
+	}
 	if call.timed {
 		call.asked = time.Now()
 		s.took(engine.StageDoor, call.asked.Sub(call.began))
+		call.ended(engine.StageDoor, call.asked)
 	}
 	if a, decided := s.seller.Decide(&call.grab, call); decided {
 		call.answer = a
@@ -162,7 +168,25 @@ func (c *grabCall) Keep() {
 func (c *grabCall) passed() {
 	if c.timed {
 		c.timed = false
-		c.server.took(engine.StageGate, time.Since(c.asked))
+		now := time.Now()
+		c.server.took(engine.StageGate, now.Sub(c.asked))
+		c.ended(engine.StageGate, now)
+	}
+}
+
+// traced has the grab traced, in the trace that its request is of.
+func (c *grabCall) traced() {
+	parent, headers := oneOf(c.ctx, "Traceparent")
+	if headers > 1 {
+		parent = nil
+	}
+	c.trace, c.timed = traces.Begin(parent, c.began), true
+	c.grab.Trace = c.trace
+}
+
+func (c *grabCall) ended(stage engine.Stage, at time.Time) {
+	if c.trace != nil {
+		c.trace.Ended(stage, at)
 	}
 }
 
@@ -234,6 +258,10 @@ func (c *grabCall) write(r *fasthttp.Response) {
 	c.server.answer(r, c, c.grab.IdempotencyKey)
 	took := c.server.grabs.answered(&c.answer, c.began)
 	c.server.tallies.Of(c.answer.Session).Answered(&c.answer, took, c.grab.Shopper)
+	if c.trace != nil {
+		c.trace.Ended(engine.StageAnswer, time.Now())
+		c.server.tracer.End(c.trace, &c.grab, &c.answer)
+	}
 }
 
 // call takes a call for a request.
@@ -258,7 +286,7 @@ func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *auth.Bearer, list
 		Address: who.ListedAddress, PhoneHash: who.PhoneHash, AddressHash: who.AddressHash}
 	call.phone = who.Phone
 	call.turn++
-	call.timed = s.took != nil && call.turn%timedGrabs == 0 && !call.began.IsZero()
+	call.timed = call.turn%timedGrabs == 0 && !call.began.IsZero()
 	return call
 }
 
@@ -267,7 +295,7 @@ func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *auth.Bearer, list
 func (s *ShopperServer) done(call *grabCall) {
 	call.grab, call.ctx, call.visitor, call.phone, call.ticket, call.asks = engine.Grab{}, nil, engine.Visitor{},
 		"", nil, engine.ChallengeNone
-	call.path, call.conn = nil, nil
+	call.path, call.conn, call.trace = nil, nil, nil
 	if call.sheet != nil {
 		sheets.Put(call.sheet)
 		call.sheet = nil

@@ -10,6 +10,7 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi/hot"
 	"doorbuster/httpapi/report"
+	"doorbuster/httpapi/traces"
 )
 
 const grabPath = "/v1/sessions/fans-day-10/skus/mask-50/grab"
@@ -123,6 +124,44 @@ func TestWatchedRefusalAllocatesNothing(t *testing.T) {
 	}
 	if c := s.tallies.Counted(1); c.Answers["sold_out"]["sold_out"] < 2000 {
 		t.Errorf("%+v", c.Answers)
+	}
+}
+
+// TestUntracedRefusalAllocatesNothing: where some grabs are traced, the others cost nothing to
+// collect.
+func TestUntracedRefusalAllocatesNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	s := tracingShopper(t, 0)
+	ctx := newGrab("POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1",
+		"Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, "")
+	if n := testing.AllocsPerRun(2000, func() {
+		ctx.Response.Reset()
+		s.handle(ctx)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// tracingShopper is watchedShopper, of whose grabs a part is traced, for nobody.
+func tracingShopper(t testing.TB, ratio float64) *ShopperServer {
+	s := watchedShopper(t)
+	var err error
+	if s.tracer, err = traces.New(traces.Config{Endpoint: "http://127.0.0.1:1", Ratio: ratio}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// BenchmarkTracingRefusedGrab is BenchmarkWatchedRefusedGrab where one in 1000 is traced.
+func BenchmarkTracingRefusedGrab(b *testing.B) {
+	s := tracingShopper(b, 0.001)
+	ctx := newGrab("POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1"}, "")
+	b.ReportAllocs()
+	for b.Loop() {
+		ctx.Response.Reset()
+		s.handle(ctx)
 	}
 }
 

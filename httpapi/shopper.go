@@ -25,6 +25,7 @@ import (
 	"doorbuster/httpapi/personal"
 	"doorbuster/httpapi/report"
 	"doorbuster/httpapi/storefront"
+	"doorbuster/httpapi/traces"
 )
 
 // ShopperConfig says how the shopper API is served.
@@ -100,6 +101,8 @@ type ShopperConfig struct {
 	// Took is told how long the door and the gate took, of one grab in 64. It must not
 	// block. Default: nobody is.
 	Took func(engine.Stage, time.Duration)
+	// Tracer traces grabs. nil (the default): none is.
+	Tracer *traces.Tracer
 	// Registerer takes the metrics. Default: nobody does.
 	Registerer prometheus.Registerer
 }
@@ -208,8 +211,9 @@ type ShopperServer struct {
 	bargains *bargainMetrics
 	calls    sync.Pool // of *grabCall
 	guard    *Guard
-	hot      *hot.Watch                        // nil: nobody looks
-	took     func(engine.Stage, time.Duration) // nil: nobody is told
+	hot      *hot.Watch // nil: nobody looks
+	took     func(engine.Stage, time.Duration)
+	tracer   *traces.Tracer // nil: nobody is traced
 	tallies  *report.Tallies
 	streams  *streams
 	pay      *payDesk
@@ -265,6 +269,9 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	if cfg.DisplayShared == nil {
 		cfg.DisplayShared = func() bool { return false }
 	}
+	if cfg.Took == nil {
+		cfg.Took = func(engine.Stage, time.Duration) {}
+	}
 	if cfg.DisplayAge == nil {
 		cfg.DisplayAge = func() time.Duration { return defaultDisplayAge }
 	}
@@ -276,7 +283,7 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		faults: rate.Sometimes{First: 10, Interval: time.Second},
 		grabs:  newGrabMetrics(), bargains: newBargainMetrics(), shared: cfg.DisplayShared,
 		calls: sync.Pool{New: func() any { return newGrabCall() }},
-		guard: guard, hot: cfg.Hot, tallies: cfg.Tallies, took: cfg.Took, vault: cfg.Personal,
+		guard: guard, hot: cfg.Hot, tallies: cfg.Tallies, took: cfg.Took, tracer: cfg.Tracer, vault: cfg.Personal,
 		storefront: cfg.Storefront,
 		streams:    newStreams(cfg.Streams, cfg.Leaving),
 	}
@@ -311,6 +318,9 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	}
 	if cfg.Registerer != nil {
 		collectors := append(s.front.collectors(), s.grabs, s.bargains, s.guard.counts, s.streams, &s.pay.counts)
+		if s.tracer != nil {
+			collectors = append(collectors, s.tracer)
+		}
 		if s.show != nil {
 			collectors = append(collectors, s.show.collectors()...)
 		}

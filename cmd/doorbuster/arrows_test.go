@@ -93,6 +93,7 @@ var rooms = map[string]room{
 			"github.com/dchest/captcha", "github.com/nyaruka/phonenumbers", "cel.dev/cel-go",
 			"github.com/nats-io/nats.go", "github.com/twmb/franz-go",
 			"github.com/jackc/pgx", "github.com/go-sql-driver/mysql", "github.com/pressly/goose",
+			"go.opentelemetry.io/otel",
 		},
 	},
 	"bench": {
@@ -108,7 +109,8 @@ var rooms = map[string]room{
 }
 
 // testOthers may be used by any room's tests.
-var testOthers = []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine", "gonum.org/v1/gonum/stat"}
+var testOthers = []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine", "gonum.org/v1/gonum/stat",
+	"go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf"}
 
 // TestArrows holds the import arrows of the rooms, as ARCHITECTURE.md draws them.
 func TestArrows(t *testing.T) {

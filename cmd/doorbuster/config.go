@@ -66,6 +66,7 @@ type Config struct {
 
 	Thresholds ThresholdsConfig
 	Metrics    MetricsConfig
+	Traces     TracesConfig
 
 	StopDelay           time.Duration
 	LogLevel, LogFormat string
@@ -529,6 +530,8 @@ func (c *Config) agree() error {
 		"try things out); 'doorbuster token' makes tokens")
 	bad(c.Tokens.Bytes >= c.Doors.HeaderBytes && c.Tokens.Bytes <= 64<<10,
 		"token_bytes: a token of %d bytes does not fit into header_bytes, %d", c.Tokens.Bytes, c.Doors.HeaderBytes)
+	bad(c.Traces.Endpoint == "" && c.Traces.TokenFile != "", "traces.token_file: there is no traces.endpoint to send "+
+		"it to")
 	bad(c.Risk.URL == "" && c.Risk.TokenFile != "", "risk.token_file: there is no risk.url to ask with it")
 	bad(c.Cashier.URL != "" && c.Cashier.KeyFile == "" && !c.Dev,
 		"cashier.key_file: the cashier at %s must know who asks "+

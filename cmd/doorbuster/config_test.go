@@ -111,7 +111,8 @@ var samples = map[string]string{
 	"risk-list-share": "9", "risk-look-when-down": "pass", "personal-keys": "/q", "personal-erase-after": "9h",
 	"storefront": "true", "storefront-theme": "/t", "storefront-cashier": "http://127.0.0.1:9/pay",
 	"warnings-repeat": "9m", "warnings-pass-on": "9m", "warnings-fault-percent": "9", "warnings-hot-per-second": "999",
-	"metrics-listings": "9", "warnings-fsync": "9ms", "warnings-callbacks-silent": "9m",
+	"metrics-listings": "9", "traces-endpoint": "http://127.0.0.1:9/", "traces-sample-ratio": "0.9",
+	"warnings-fsync": "9ms", "warnings-callbacks-silent": "9m",
 }
 
 func TestEverySettingInThreePlaces(t *testing.T) {
@@ -122,7 +123,8 @@ func TestEverySettingInThreePlaces(t *testing.T) {
 	}
 	settingsOf(t, func(set *settings.Setting, f *pflag.Flag) {
 		t.Run(f.Name, func(t *testing.T) {
-			if f.Name == "peer" || f.Name == "risk-token-file" || f.Name == "reconcile-key-file" {
+			switch f.Name {
+			case "peer", "risk-token-file", "reconcile-key-file", "traces-token-file":
 				return // mean nothing without the cluster section of a file, or a service
 			}
 			value, ok := samples[f.Name]

@@ -15,6 +15,7 @@ import (
 type keys struct {
 	shopper, ops auth.Keys
 	risk         string // the token that the risk service is asked with; "" without
+	traces       string // that the collector of traces is sent; "" without
 	personal     []personal.Key
 	cashierKeys
 }
@@ -26,6 +27,13 @@ func (c Config) readKeys() (k keys, err error) {
 			return k, fmt.Errorf("the risk service's token: %w", err)
 		}
 		k.risk = string(bytes.TrimSpace(token))
+	}
+	if c.Traces.TokenFile != "" {
+		token, err := auth.ReadFile(c.Traces.TokenFile)
+		if err != nil {
+			return k, fmt.Errorf("the collector's token: %w", err)
+		}
+		k.traces = string(bytes.TrimSpace(token))
 	}
 	if k.personal, err = c.readPersonalKeys(); err != nil {
 		return k, err
@@ -99,6 +107,9 @@ func (n *node) newKeyWatcher() *auth.Watcher[keys] {
 		w.Take = append(w.Take, func(k keys) error {
 			return errors.Join(n.risk.SetToken(k.risk), n.lookRisk.SetToken(k.risk))
 		})
+	}
+	if n.tracer != nil {
+		w.Take = append(w.Take, func(k keys) error { return n.tracer.SetToken(k.traces) })
 	}
 	if n.pay != nil {
 		w.Take = append(w.Take, func(k keys) error { return n.pay.Replace(k.pay) })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"doorbuster/cmd/doorbuster/settings"
 	"doorbuster/engine"
+	"doorbuster/httpapi/traces"
 )
 
 // MetricsConfig bounds what /metrics has.
@@ -16,10 +18,33 @@ type MetricsConfig struct {
 	Listings int // that have metrics of their own
 }
 
+// TracesConfig is of traces of grabs, which are sent if there is an endpoint.
+type TracesConfig struct {
+	Endpoint, TokenFile string
+	SampleRatio         float64
+}
+
 func (c *Config) addMetrics(t *settings.Table) {
 	t.Topic("Metrics and traces")
 	settings.Add(t, &c.Metrics.Listings, "metrics.listings", 50, "listings on sale, or lately, that have metrics of "+
 		"their own, the busiest first, with up to 30 series each; 0 = none", settings.Between(0, 10_000))
+	r := &c.Traces
+	settings.Add(t, &r.Endpoint, "traces.endpoint", "", "`URL` of an OpenTelemetry collector that traces of grabs are "+
+		"sent to (OTLP over HTTP; /v1/traces if it has no path); without it none are",
+		ifSet("http or https", traces.ValidateEndpoint))
+	settings.Add(t, &r.SampleRatio, "traces.sample_ratio", 0.001, "which part of this node's grabs is traced",
+		settings.Between(0.0, 1.0))
+	settings.Add(t, &r.TokenFile, "traces.token_file", "", "`file` with a token that the collector wants (as a "+
+		"bearer's); read again when it changes")
+}
+
+// newTracer makes what sends traces; nil without an endpoint.
+func (c Config) newTracer(k keys, logger *slog.Logger) (*traces.Tracer, error) {
+	if c.Traces.Endpoint == "" {
+		return nil, nil
+	}
+	return traces.New(traces.Config{Endpoint: c.Traces.Endpoint, Ratio: c.Traces.SampleRatio, Token: k.traces,
+		Node: c.Node, Zone: c.Zone, Version: version, Logger: logger})
 }
 
 // newStages gives what is told how long stages of grabs take.

@@ -66,6 +66,8 @@ var panels = []panel{
 		[]query{{"{{api}} {{status}} {{kind}}", `sum by (api, status, kind) (rate(doorbuster_http_problems_total[1m])) > 0`}}},
 	{"The doors", "Streams of events", "none", []query{{"shoppers at {{instance}}", `doorbuster_event_streams`},
 		{"readers at {{instance}}", `doorbuster_event_readers`}}},
+	{"The doors", "Traces of grabs", "ops", []query{{"{{outcome}}", `sum by (outcome) (rate(doorbuster_traces_total[1m]))`},
+		{"waiting at {{instance}}", `doorbuster_traces_waiting`}}},
 	{"The cluster", "Who leads", "none", []query{{"{{instance}}", `doorbuster_leader`}}},
 	{"The cluster", "Whose state may be told", "none", []query{{"{{instance}}", `doorbuster_fresh`}}},
 	{"The cluster", "Entries behind the first", "none",
@@ -179,7 +181,7 @@ func alarmReference() string {
 
 ` + "`GET /admin/v1/alarms`, `doorbuster alarms`" + ` and the console list those that are on. The severity **wake** is for what
 puts shoppers, money or data at risk now; **tell** can wait for the morning. A node shows this page at
-` + "`/runbook`" + ` of its operations address. See also [alarms and metrics](../alerts.md).
+` + "`/runbook`" + ` of its operations address. See also [alarms](../alerts.md) and [metrics](../watch.md).
 
 | alarm | severity | what it means |
 | --- | --- | --- |
@@ -197,7 +199,7 @@ puts shoppers, money or data at risk now; **tell** can wait for the morning. A n
 // TestMonitoringNamesWhatIsThere: every metric that the rules and the dashboard name is one
 // that a node exposes.
 func TestMonitoringNamesWhatIsThere(t *testing.T) {
-	s := openShop(t, t.TempDir(), "--cashier-url", "http://127.0.0.1:1/")
+	s := openShop(t, t.TempDir(), "--cashier-url", "http://127.0.0.1:1/", "--traces-endpoint", "http://127.0.0.1:1/")
 	s.Apply(nodetest.DayPlan("", 1))
 	no := s.MustGrant("ann", "", "day/sku-1").OrderNo
 	s.MustRefuse("sold_out", "ben", "", "day/sku-1")

@@ -31,6 +31,7 @@ import (
 	"doorbuster/httpapi/risk"
 	"doorbuster/httpapi/roster"
 	"doorbuster/httpapi/sinks"
+	"doorbuster/httpapi/traces"
 	"doorbuster/httpapi/warn"
 )
 
@@ -56,6 +57,7 @@ type node struct {
 	curves   *curve.Recorder
 	fsyncs   fsyncs
 	stages   func(engine.Stage, time.Duration)
+	tracer   *traces.Tracer // nil without a collector
 	hot      *hot.Watch
 	board    atomic.Pointer[board]
 	keys     *auth.Watcher[keys]
@@ -133,6 +135,9 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	n.inBackground(n.keepPersonalKeys)
 	n.inBackground(n.watchAlarms)
 	n.inBackground(n.hot.Run)
+	if n.tracer != nil {
+		n.inBackground(n.tracer.Run)
+	}
 	if n.warnings != nil {
 		n.inBackground(n.warnings.Run)
 	}
@@ -174,6 +179,9 @@ func (n *node) makeDoors(keys keys) (err error) {
 	}
 	n.canon = guard.Canon
 	n.vault = personal.New(n.office, n.canon, keys.personal)
+	if n.tracer, err = n.cfg.newTracer(keys, n.logger); err != nil {
+		return err
+	}
 	page, err := n.cfg.storefront()
 	if err != nil {
 		return err
@@ -181,7 +189,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
 		Seller: httpapi.Seller{Grabber: n.office.Group, ShopperOrders: n.office, Receiving: n.office,
 			Display: n.office, Rules: n.office.Group, Bargains: n.office},
-		Took: n.stages, Hot: n.hot, Tallies: n.tallies, Guard: guard, Personal: n.vault,
+		Tracer: n.tracer, Took: n.stages, Hot: n.hot, Tallies: n.tallies, Guard: guard, Personal: n.vault,
 		Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway,
 		Removed:    n.removed,
 		DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper,
