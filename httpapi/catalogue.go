@@ -35,7 +35,7 @@ func sessionOf(x *engine.SessionView) wire.OpsSession {
 		Listings: listOf(x.Listings, func(l *engine.ListingView) wire.OpsListing {
 			return wire.OpsListing{SKU: l.SKU, Name: textJSON(l.Name), Price: l.Price, ListPrice: l.ListPrice,
 				Currency: l.Currency, Shown: l.Stock, State: l.State.String(), LimitPerShopper: l.LimitPerShopper,
-				SortOrder: l.SortOrder}
+				SortOrder: l.SortOrder, Draw: l.Draw > 0, Waitlist: l.Waitlist, Reservation: l.Reservation}
 		}),
 		Findings: placesOf(x.Findings),
 	}

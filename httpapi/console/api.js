@@ -1,7 +1,7 @@
 // How the console asks the operations API: politely, each change once, and with one stream a
 // tab.
 
-import { Store, useEffect, useRef, useState } from "./html.js";
+import { Store, useEffect, useRef, useState, useStore } from "./html.js";
 import { t } from "./words.js";
 
 // who is the session of whoever has logged in: undefined until it is known, null for nobody.
@@ -205,8 +205,11 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
+const changes = new Store(0); // that were made by this page
+
 // refresh has all that is looked at asked anew: something was changed.
 export function refresh() {
+  changes.set(changes.value + 1);
   for (const query of queries.values()) if (query.listeners.size) query.ask();
 }
 
@@ -243,6 +246,7 @@ export const useCluster = () => useQuery(clusterPath, { every: 2000 });
 // name is that of the rows in an answer.
 export function usePages(path, name) {
   const [state, set] = useState({ path: null, rows: [] });
+  const changed = useStore(changes);
   const turn = useRef(0);
   const load = async (rows, cursor, mine) => {
     try {
@@ -256,7 +260,7 @@ export function usePages(path, name) {
   useEffect(() => {
     turn.current++;
     if (path) reload();
-  }, [path]);
+  }, [path, changed]);
   const here = state.path === path ? state : { rows: [] };
   return { ...here, loading: Boolean(path) && state.path !== path, reload, more: here.cursor ? () => load(here.rows, here.cursor, turn.current) : null };
 }

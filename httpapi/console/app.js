@@ -11,6 +11,7 @@ import { Clock, Dialog, Field, Form, Loading, Problem, Said, Stale, said, useFie
 const views = [
   { name: "now", load: () => import("./now.js"), key: "1", role: "viewer" },
   { name: "orders", load: () => import("./orders.js"), key: "3", role: "viewer" },
+  { name: "crowd", load: () => import("./crowd.js"), key: "4", role: "viewer" },
   { name: "cluster", load: () => import("./cluster.js"), key: "7", role: "viewer" },
   { name: "classic", href: "/console/classic.html", key: "0", role: "viewer" },
 ];

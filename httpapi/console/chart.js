@@ -3,6 +3,7 @@
 import uPlot from "./uplot.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { clockTime, number, t } from "./words.js";
+import "./words-names.js";
 
 const seconds = 3600; // that are kept
 const none = -1; // a second of which nothing is known

@@ -27,8 +27,8 @@ func ours() map[string]string {
 }
 
 var (
-	imported = regexp.MustCompile(`(?m)^import (?:(\w+)|\{ ([^}]*) \}) from "\./([a-z-]+\.js)";$`)
-	loaded   = regexp.MustCompile(`\bimport\(?\s*"\./([a-z-]+\.js)"`)
+	imported = regexp.MustCompile(`(?m)^import (?:(\w+)|\{ ([^}]*) \}) from "\./([a-z0-9-]+\.js)";$`)
+	loaded   = regexp.MustCompile(`\bimport\(?\s*"\./([a-z0-9-]+\.js)"`)
 	exported = regexp.MustCompile(`(?m)^export (?:async )?(?:function|const|let|class) (\w+)`)
 	passedOn = regexp.MustCompile(`(?m)^export \{ ([^}]*) \};$`)
 )
@@ -97,7 +97,7 @@ func TestImportsLead(t *testing.T) {
 
 // uses counts how often a script has a name as a word of its own.
 func uses(script, name string) int {
-	return len(regexp.MustCompile(`(^|[^\w$.])`+regexp.QuoteMeta(name)+`($|[^\w$])`).FindAllString(script, -1))
+	return len(regexp.MustCompile(`(^|[^\w$.]|\.\.\.)`+regexp.QuoteMeta(name)+`($|[^\w$])`).FindAllString(script, -1))
 }
 
 // TestRoutesAreKnown: what the scripts ask for is in the description of the API.
@@ -209,10 +209,22 @@ func TestWords(t *testing.T) {
 		if strings.HasPrefix(name, "words-") {
 			continue
 		}
+		// Words that another view brings are not there where this one is opened first.
+		brought := ours()["words.js"]
+		for _, m := range loaded.FindAllStringSubmatch(script, -1) {
+			brought += ours()[m[1]]
+		}
+		for _, m := range group.FindAllStringSubmatch(script, -1) {
+			if !strings.Contains(brought, "\n  \""+m[1]+m[2]) {
+				t.Errorf("%s says words of %s, and does not bring them", name, m[1]+m[2])
+			}
+		}
 		script = word.ReplaceAllString(script, "")
 		for _, m := range regexp.MustCompile(`\bt\("([\w.-]+)"[,)]`).FindAllStringSubmatch(script, -1) {
 			if _, ok := all[m[1]]; !ok {
 				t.Errorf("%s says %s, for which there are no words", name, m[1])
+			} else if !strings.Contains(brought, "\n  \""+m[1]+"\"") {
+				t.Errorf("%s says %s, and does not bring its words", name, m[1])
 			}
 		}
 		for _, m := range quoted.FindAllStringSubmatch(script, -1) {

@@ -1,6 +1,6 @@
 // What views are made of.
 
-import { Store, html, useEffect, useId, useRef, useState, useStore } from "./html.js";
+import { Store, html, useId, useLayoutEffect, useRef, useState, useStore } from "./html.js";
 import { now, useCluster } from "./api.js";
 import { clockTime, has, moment, number, span, t } from "./words.js";
 
@@ -218,7 +218,7 @@ export function Form({ onDo, label, children, className, strong = true }) {
 export function Dialog({ title, onClose, children, grave }) {
   const dialog = useRef();
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: the next key may be Esc
     const node = dialog.current;
     node.showModal();
     return () => node.open && node.close();
@@ -290,13 +290,19 @@ function Certain({ label, name, title, text, fields, done, onDo, children, onClo
   <//>`;
 }
 
+// Another leader is found within this time where there is a quorum: nothing worth a word.
+const briefMS = 3000;
+
 // Stale says that what is shown is not how things are: nobody answers, or there is no quorum.
 export function Stale() {
   const cluster = useCluster();
-  if (cluster.error && cluster.error.status === 0) {
+  const since = useRef(0);
+  const silent = cluster.error && cluster.error.status === 0;
+  const alone = cluster.data && (!cluster.data.leader || cluster.data.alarms.some((alarm) => alarm.name === "no_quorum"));
+  since.current = silent || alone ? since.current || Date.now() : 0;
+  if (!since.current || Date.now() - since.current < briefMS) return null;
+  if (silent) {
     return html`<p class="stale" role="alert">${t("shell.silent", { time: cluster.at ? clockTime(cluster.at) : "–" })}</p>`;
   }
-  const is = cluster.data;
-  if (!is || (is.leader && !is.alarms.some((alarm) => alarm.name === "no_quorum"))) return null;
-  return html`<p class="stale" role="alert">${t("shell.stale", { time: moment(Date.parse(is.state_at)) })}</p>`;
+  return html`<p class="stale" role="alert">${t("shell.stale", { time: moment(Date.parse(cluster.data.state_at)) })}</p>`;
 }

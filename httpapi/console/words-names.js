@@ -1,8 +1,19 @@
-// Words for what the API names: alarms, reasons, states.
+// Words for what the API names, and several views show: counts, alarms, reasons, states.
 
 import { add } from "./words.js";
 
 add({
+  "count.stock": ["Stock", "库存"],
+  "count.available": ["Available", "可售"],
+  "count.held": ["Held", "锁定"],
+  "count.paid": ["Paid", "已付"],
+  "count.waitlisted": ["In line", "候补"],
+  "count.shoppers": ["Shoppers", "人数"],
+  "chart.label": ["Curve of {of}: {values}", "{of} 的曲线：{values}"],
+  "chart.bar": ["{paid} paid, {held} held, {available} available of {stock}", "共 {stock}：已付 {paid}，锁定 {held}，可售 {available}"],
+  "count.entrants": ["In the draw", "参与抽签"],
+  "count.reserved": ["Reserved", "已预约"],
+
   "alarm.no_leader": ["No leader", "没有主节点"],
   "alarm.no_quorum": ["No quorum", "失去法定多数"],
   "alarm.nobody_serves": ["Nobody serves", "没有节点接待顾客"],

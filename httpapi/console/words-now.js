@@ -65,16 +65,6 @@ add({
   "now.units": ["Units (below 0 takes free ones away)", "件数（负数收回可售库存）"],
   "now.added": ["The stock of {sku} is changed.", "{sku} 的库存已更改。"],
 
-  "count.stock": ["Stock", "库存"],
-  "count.available": ["Available", "可售"],
-  "count.held": ["Held", "锁定"],
-  "count.paid": ["Paid", "已付"],
-  "count.waitlisted": ["In line", "候补"],
-  "count.shoppers": ["Shoppers", "人数"],
-
-  "chart.label": ["Curve of {of}: {values}", "{of} 的曲线：{values}"],
-  "chart.bar": ["{paid} paid, {held} held, {available} available of {stock}", "共 {stock}：已付 {paid}，锁定 {held}，可售 {available}"],
-
   "span.30m": ["30 minutes", "30 分钟"],
   "span.2h": ["2 hours", "2 小时"],
   "span.8h": ["8 hours", "8 小时"],

@@ -154,6 +154,9 @@ type OpsListing struct {
 	State           string  `json:"state" jsonschema:"enum=listing"`
 	LimitPerShopper uint32  `json:"limit_per_shopper"`
 	SortOrder       int32   `json:"sort_order"`
+	Draw            bool    `json:"draw,omitempty"`        // Who gets a unit is drawn.
+	Waitlist        bool    `json:"waitlist,omitempty"`    // It has a line.
+	Reservation     bool    `json:"reservation,omitempty"` // Only those who have reserved may buy.
 	Counts          *Counts `json:"counts,omitempty"`
 }
 
