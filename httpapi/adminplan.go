@@ -8,6 +8,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/plan"
+	"doorbuster/httpapi/wire"
 )
 
 // planExportQuery is what of the plan may be asked for.
@@ -15,6 +16,7 @@ type planExportQuery struct {
 	Sale        string `query:"sale"`         // Of this sale alone.
 	Over        bool   `query:"over"`         // Also sessions that have ended, and what is in the archive.
 	AllProducts bool   `query:"all_products"` // Also products that none of its sessions offers.
+	JSON        bool   `query:"json"`         // As JSON, without comments, and without templates of plays.
 }
 
 // exportPlan gives the plan as it is, and says so where it would not do as it stands.
@@ -28,6 +30,15 @@ func (s *AdminServer) exportPlan(w http.ResponseWriter, r *http.Request, q *plan
 	case planned.More:
 		return refuse(conflict, fmt.Sprintf("There are over %d products, which is more than a plan has. Ask for one "+
 			"sale, without all_products.", engine.MaxPlannedProducts))
+	}
+	if q.JSON {
+		text, err := plan.WriteJSON(planned)
+		if err != nil {
+			return fmt.Errorf("write the plan: %w", err)
+		}
+		w.Header().Set("Content-Type", wire.JSON)
+		_, _ = w.Write(text)
+		return nil
 	}
 	head := []string{"The plan as of " + planned.At.Wall().Format(time.RFC3339) + "."}
 	text, err := plan.Write(planned, head)

@@ -174,7 +174,8 @@ var adminRoutes = []adminRoute{
 		about{"applyPlan", "Make products, sales, sessions and listings match a plan",
 			"Applied whole or not at all. 422 lists every problem with its path and, where known, its line.", "422"}},
 	{"GET", "/admin/v1/plan", auth.Viewer, noBody, change, reads,
-		asking((*AdminServer).exportPlan).giving(wire.Bodies{"application/yaml": nil}),
+		asking((*AdminServer).exportPlan).giving(wire.Bodies{"application/yaml": nil,
+			wire.JSON: {map[string]any{}}}),
 		about{"exportPlan", "The plan as it is, as a file that changes nothing when it is applied",
 			"What has its default is left out. Comments say where operators have made something otherwise than it " +
 				"was planned. Should applying it not be possible, or change something, the first lines say why. The " +

@@ -10,6 +10,7 @@ import { Clock, Dialog, Field, Form, Loading, Problem, Said, Stale, said, useFie
 // view.NAME; load fetches the file; key goes there; role is the least that may see it.
 const views = [
   { name: "now", load: () => import("./now.js"), key: "1", role: "viewer" },
+  { name: "plan", load: () => import("./plan.js"), key: "2", role: "viewer" },
   { name: "orders", load: () => import("./orders.js"), key: "3", role: "viewer" },
   { name: "crowd", load: () => import("./crowd.js"), key: "4", role: "viewer" },
   { name: "cluster", load: () => import("./cluster.js"), key: "7", role: "viewer" },

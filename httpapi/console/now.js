@@ -5,7 +5,8 @@ import { html, useMemo, useState } from "./html.js";
 import { at, change, may, now, useCluster, useQuery, useStream, withQuery } from "./api.js";
 import { Chart, Hour, Bar } from "./chart.js";
 import { money, named, number, t } from "./words.js";
-import { Ask, Asked, Card, Countdown, Danger, Empty, Facts, Problem, State, Time, useSeconds } from "./parts.js";
+import { Ask, Asked, Card, Empty, Facts, Problem, State, Time, useSeconds } from "./parts.js";
+import { Finals, Steps, When, over, stateOf } from "./steps.js";
 import "./words-names.js";
 import "./words-now.js";
 
@@ -73,17 +74,6 @@ function Group() {
 
 // Sessions.
 
-const over = (s) => s.state === "ended" || s.state === "settled";
-const stateOf = (s) => (s.paused && !over(s) ? "paused" : s.state);
-
-// When says how long it is until a session changes by itself.
-function When({ of }) {
-  if (over(of)) return html`<span class="hint"><${Time} at=${of.end} /></span>`;
-  const to = of.state === "open" ? of.end : of.start;
-  if (of.state === "draft") return html`<span class="hint"><${Time} at=${of.start} /></span>`;
-  return html`<span class="when"><span class="hint">${t(of.state === "open" ? "now.ends_in" : "now.starts_in")}</span> <${Countdown} to=${to} /></span>`;
-}
-
 const atOnce = 6; // sessions of a group that are not folded away
 
 function Bunch({ title, sessions, chosen, folded }) {
@@ -97,23 +87,6 @@ function Bunch({ title, sessions, chosen, folded }) {
     ${!folded && list(sessions.slice(0, atOnce))}
     ${rest.length > 0 && html`<details open=${rest.some((s) => s.id === chosen)}><summary>${folded ? t("now.show", { n: number(rest.length) }) : t("now.further", { n: number(rest.length) })}</summary>${list(rest)}</details>`}</div>`;
 }
-
-const steps = {
-  publish: (s) => s.state === "draft",
-  pause: (s) => !s.paused && (s.state === "published" || s.state === "open"),
-  resume: (s) => s.paused && (s.state === "published" || s.state === "open"),
-};
-const finals = { end: (s) => !over(s), settle: (s) => s.state === "ended" };
-
-const Steps = ({ of, session }) => may(session, "operator") && html`<div class="buttons">${Object.entries(steps).filter(([, when]) => when(of)).map(([step]) => html`
-  <${Ask} key=${step} label=${t("step." + step)} of=${of.id} title=${`${t("step." + step)}: ${of.id}`} text=${t(`step.${step}_say`)} done=${t(`step.${step}_done`, { id: of.id })}
-    onDo=${(values) => change("POST", at("sessions", of.id, step), values)} />`)}</div>`;
-
-const Finals = ({ of, session }) => may(session, "operator") && Object.values(finals).some((when) => when(of)) && html`<div class="apart">
-  <span class="hint">${t("word.final")}</span>
-  ${Object.entries(finals).filter(([, when]) => when(of)).map(([step]) => html`
-    <${Danger} key=${step} label=${t("step." + step)} name=${of.id} title=${`${t("step." + step)}: ${of.id}`} text=${t(`step.${step}_say`)} done=${t(`step.${step}_done`, { id: of.id })}
-      onDo=${(values) => change("POST", at("sessions", of.id, step), values)} />`)}</div>`;
 
 const AddStock = ({ of, sku }) => html`<${Ask} label=${t("now.add_stock")} of=${sku} title=${t("now.add_stock_title", { sku, id: of.id })} done=${t("now.added", { sku })}
   fields=${[["units", { label: t("now.units"), kind: "number", required: true, step: 1, min: -1000000000, max: 1000000000 }]]}

@@ -20,23 +20,9 @@ import (
 // left out. head is said first, and what is otherwise than planned stands beside it, as
 // comments.
 func Write(p *engine.Planned, head []string) ([]byte, error) {
-	w := writer{apart: map[string]engine.Change{}}
-	for _, c := range p.Apart {
-		w.apart[c.Path] = c
-	}
-	root := &yaml.Node{Kind: yaml.MappingNode}
-	w.list(root, "products", len(p.Plan.Products), func(i int) *yaml.Node { return w.product(&p.Plan.Products[i]) })
-	var wrong error
-	w.list(root, "plays", len(p.Plan.Plays), func(i int) *yaml.Node {
-		n, err := template(p.Plan.Plays[i].Text)
-		if err != nil {
-			wrong = err
-		}
-		return n
-	})
-	w.list(root, "sales", len(p.Plan.Sales), func(i int) *yaml.Node { return w.sale(&p.Plan.Sales[i]) })
-	if wrong != nil {
-		return nil, wrong
+	root, err := written(p)
+	if err != nil {
+		return nil, err
 	}
 	var b bytes.Buffer
 	for _, line := range head {
@@ -52,6 +38,41 @@ func Write(p *engine.Planned, head []string) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), e.Close()
+}
+
+// WriteJSON gives the products and sales of a plan as JSON. Templates of plays, which are the
+// same only as long as their text is, are left out.
+func WriteJSON(p *engine.Planned) ([]byte, error) {
+	root, err := written(p)
+	if err != nil {
+		return nil, err
+	}
+	plan := map[string]any{}
+	if err := root.Decode(&plan); err != nil {
+		return nil, err
+	}
+	delete(plan, "plays")
+	return json.Marshal(plan)
+}
+
+// written gives a plan as the root of its file.
+func written(p *engine.Planned) (*yaml.Node, error) {
+	w := writer{apart: map[string]engine.Change{}}
+	for _, c := range p.Apart {
+		w.apart[c.Path] = c
+	}
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	w.list(root, "products", len(p.Plan.Products), func(i int) *yaml.Node { return w.product(&p.Plan.Products[i]) })
+	var wrong error
+	w.list(root, "plays", len(p.Plan.Plays), func(i int) *yaml.Node {
+		n, err := template(p.Plan.Plays[i].Text)
+		if err != nil {
+			wrong = err
+		}
+		return n
+	})
+	w.list(root, "sales", len(p.Plan.Sales), func(i int) *yaml.Node { return w.sale(&p.Plan.Sales[i]) })
+	return root, wrong
 }
 
 // writer holds one Write.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
@@ -66,6 +67,12 @@ func TestWrittenPlanChangesNothing(t *testing.T) {
 			s.now = s.now.Add(time.Minute)
 			text := s.written(engine.Wanted{Products: true})
 			s.unchangedBy(text)
+			planned, _ := s.state.Planned(engine.Wanted{Products: true})
+			asJSON, err := WriteJSON(planned)
+			if err != nil || !json.Valid(asJSON) {
+				t.Fatalf("%v: %s", err, asJSON)
+			}
+			s.unchangedBy(string(asJSON))
 			s.now = s.now.Add(time.Hour + 10*time.Minute)
 			s.batch(engine.BatchHeader{Epoch: 1, Sequence: s.sequence + 1, Time: engine.TimeOf(s.now)})
 			s.sequence++

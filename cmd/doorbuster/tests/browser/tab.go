@@ -126,6 +126,12 @@ func (tab *Tab) View(v View) {
 		UserAgent: Value[string](tab, "navigator.userAgent"), AcceptLanguage: v.Language})
 }
 
+// Media has the page take itself for printed ("print"), or shown on a screen again ("").
+func (tab *Tab) Media(kind string) {
+	tab.t.Helper()
+	call(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: kind})
+}
+
 // hear notes what the page logs and throws.
 func (tab *Tab) hear(event any) {
 	said := ""
@@ -255,6 +261,16 @@ func (tab *Tab) Type(selector, text string) {
 	tab.Click(selector)
 	tab.Do(chromedp.Evaluate[chromedp.Void]("document.querySelector(" + quoted(selector) + ").value = ''"))
 	call(tab, input.InsertText, input.InsertTextParams{Text: text})
+}
+
+// Set gives a field that takes no text, such as a date and time, its value.
+func (tab *Tab) Set(selector, value string) {
+	tab.t.Helper()
+	tab.Do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`(e => {
+		e.value = %s;
+		e.dispatchEvent(new Event("input", {bubbles: true}));
+		e.dispatchEvent(new Event("change", {bubbles: true}));
+	})(document.querySelector(%s))`, quoted(value), quoted(selector))))
 }
 
 // Press presses keys, as chromedp's kb names them, where the focus is.

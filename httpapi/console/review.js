@@ -1,0 +1,68 @@
+// A plan is looked at before it is applied: what it would change stands there, and a button
+// then does just that. Forms and files go the same way.
+
+import { html, useState } from "./html.js";
+import { Refused, at, change, withQuery } from "./api.js";
+import { moment, number, t } from "./words.js";
+import { Card, Form, Problem, Table, said } from "./parts.js";
+import "./words-plan.js";
+
+const patience = 60000; // a plan of many sessions takes its time
+const instant = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g;
+
+// local says what the API says with its times by this browser's clock.
+export const local = (text) => text.replace(instant, (at) => moment(Date.parse(at)));
+
+const inMinor = ["price", "list_price", "coupons_up_to"];
+
+// Path is a place in a plan, in words.
+export function Path({ of }) {
+  const steps = [...of.matchAll(/(\w+)\[([^\]]*)\]|(\w+)/g)];
+  return html`<span class="path">${steps.map(([, kind, id, field]) => html`<span>${field === undefined
+    ? html`<small>${t("planpart." + kind)}</small> <bdi>${id}</bdi>` : html`${t("field." + field)}${inMinor.includes(field) && html` <small>${t("plan.minor")}</small>`}`}</span>`)}</span>`;
+}
+
+// Diff shows changes as a plan's dry run, an approval or the history has them.
+export const Diff = ({ of, label }) => html`<${Table} of=${label || t("plan.changes")} rows=${of} page=${25} empty=${t("plan.no_changes")} columns=${[
+  { title: t("plan.what"), wide: true, cell: (c) => html`<${Path} of=${c.path} />`, sort: (c) => c.path },
+  { title: t("plan.before"), wide: true, cell: (c) => c.before && html`<del>${local(c.before)}</del>` },
+  { title: t("plan.after"), wide: true, cell: (c) => c.after && html`<ins>${local(c.after)}</ins>` },
+]} />`;
+
+const post = (path, { text, type }) => change("POST", path, text, { type, patience });
+const look = (plan) => post(withQuery(at("plan"), { dry_run: "true" }), plan);
+
+// A session that is to open "now" opens at another time whenever one asks.
+const gist = (answer) => JSON.stringify(answer.changes.map((c) => [c.path, c.before, c.before ? c.after : c.after.replace(instant, "")]));
+
+// useReview keeps the plan that is looked at, and what it would change.
+export function useReview() {
+  const [plan, set] = useState(null);
+  return { plan, set, forget: () => set(null), look: async (text, type) => set({ text, type, answer: await look({ text, type }) }) };
+}
+
+// Review shows what the plan of a review would change, and applies it. onDone is told once it is.
+export function Review({ of: { plan, set, forget }, onDone }) {
+  if (!plan) return null;
+  const { changes, notes = [] } = plan.answer;
+  const apply = async () => {
+    const answer = await look(plan);
+    if (gist(answer) !== gist(plan.answer)) {
+      set({ ...plan, answer });
+      throw new Refused(409, { title: t("plan.moved"), detail: t("plan.moved_say") });
+    }
+    await post(at("plan"), plan);
+    forget();
+    said(t("plan.applied"));
+    onDone?.();
+  };
+  return html`<${Card} id="review" title=${changes.length ? t("plan.would", { n: number(changes.length) }) : t("plan.would_not")}>
+    <${Diff} of=${changes} />
+    ${notes.length > 0 && html`<h3>${t("plan.notes")}</h3><ul class="notes">${notes.map((n) => html`<li class="warn"><${Path} of=${n.path} /> ${local(n.message)}</li>`)}</ul>`}
+    ${changes.length > 0 ? html`<${Form} className="buttons" label=${t("plan.apply")} onDo=${apply}>
+      <button type="button" onClick=${forget}>${t("word.cancel")}</button><//>` : html`<p class="hint">${t("plan.same")}</p>`}
+  <//>`;
+}
+
+// Wrong is an error of this page's own, in words.
+export const Wrong = ({ text }) => text && html`<${Problem} error=${new Error(text)} />`;
