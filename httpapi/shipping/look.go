@@ -58,9 +58,11 @@ func (d *Desk) LookAt(ctx context.Context, by, session string, how Look) (*wire.
 			return d.decide(ctx, by, t, page, verdicts)
 		})
 	}
-	err = look(engine.ParcelFilter{Review: engine.NotReviewed})
-	if err == nil && how.Again {
+	if how.Again { // first: what is held from now on has been looked at
 		err = look(engine.ParcelFilter{Review: engine.ReviewHeld})
+	}
+	if err == nil {
+		err = look(engine.ParcelFilter{Review: engine.NotReviewed})
 	}
 	return t.told(), err
 }
