@@ -326,6 +326,18 @@ export function useStream(id, pathOf, name, hear) {
   return there;
 }
 
+// lines hears an answer that comes line by line, each JSON, as they come.
+export async function lines(response, hear) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = ""; ;) {
+    const { value, done } = await reader.read();
+    const all = (rest + (value || "")).split("\n");
+    rest = done ? "" : all.pop();
+    for (const line of all.filter(Boolean)) hear(JSON.parse(line));
+    if (done) return;
+  }
+}
+
 // keep has the browser keep a file.
 export function keep(blob, name) {
   const url = URL.createObjectURL(blob);
