@@ -14,6 +14,7 @@ const views = [
   { name: "orders", load: () => import("./orders.js"), key: "3", role: "viewer" },
   { name: "crowd", load: () => import("./crowd.js"), key: "4", role: "viewer" },
   { name: "money", load: () => import("./money.js"), key: "5", role: "viewer" },
+  { name: "goods", load: () => import("./goods.js"), key: "6", role: "viewer" },
   { name: "cluster", load: () => import("./cluster.js"), key: "7", role: "viewer" },
   { name: "after", load: () => import("./after.js"), key: "8", role: "viewer" },
   { name: "classic", href: "/console/classic.html", key: "0", role: "viewer" },

@@ -70,7 +70,7 @@ add({
   "view.orders": ["Orders", "订单"],
   "view.crowd": ["Crowd", "人群"],
   "view.money": ["Money", "资金"],
-  "view.goods": ["Goods", "发货"],
+  "view.goods": ["Goods", "货品"],
   "view.cluster": ["Cluster", "集群"],
   "view.after": ["After", "复盘"],
   "view.classic": ["Former console", "旧版控制台"],
