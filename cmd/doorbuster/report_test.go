@@ -98,7 +98,7 @@ func TestReportOfASession(t *testing.T) {
 	check("ended")
 	out := s.MustRun("sessions", "report", "day", "--admin", s.Admin)
 	for _, want := range []string{"expected 20", "came about 7", "granted", "4 orders", "resold", "sold_out 4",
-		"counted by 1 of 1 nodes", "rate_limits=500", "switches_set by"} {
+		"sold out: no", "counted by 1 of 1 nodes", "rate_limits=500", "switches_set by"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}

@@ -102,10 +102,11 @@ func printReport(w io.Writer, r *wire.SessionReport) error {
 				cli.Shown(r.Currency), minor(x.of.Amount))
 		}
 	}
-	fmt.Fprintf(t, "resold\t%d units\t\nsold out\t%s\t\n", r.Resold, lasted(&r.SoldOut))
+	fmt.Fprintf(t, "resold\t%d units\t\n", r.Resold)
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	fmt.Fprintf(w, "sold out: %s\n", lasted(&r.SoldOut))
 	printReportListings(w, r)
 	printReportDoors(w, &r.Doors)
 	fmt.Fprintf(w, "\nswitches at %s (%d units granted in that second): %s\n", r.Switches.At, r.Switches.Granted,
