@@ -28,12 +28,12 @@ function Sessions({ all }) {
 }
 
 // Bars are figures beside each other, each as long as what it counts; beside each, its share of
-// the first. What is far smaller than the first is seen all the same.
+// the largest. What is far smaller is seen all the same.
 function Bars({ of, label, share }) {
   const most = Math.max(1, ...of.map(([, n]) => n));
   return html`<ul class="bars" aria-label=${label}>${of.map(([name, n]) => html`<li><span>${name}</span>
     <svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect class="fill-line" width="100" height="6" /><rect class="fill-free" width=${n > 0 ? Math.max(0.6, (100 * n) / most) : 0} height="6" /></svg>
-    <b>${number(n)}</b>${share && html`<small class="hint">${of[0][1] > 0 ? percent(n / of[0][1]) : ""}</small>`}</li>`)}</ul>`;
+    <b>${number(n)}</b>${share && html`<small class="hint">${percent(n / most)}</small>`}</li>`)}</ul>`;
 }
 
 const percent = (part) => `${(100 * part).toLocaleString(undefined, { maximumFractionDigits: part < 0.1 ? 2 : 0 })}%`;

@@ -6,6 +6,7 @@ import { at, get, useQuery, withQuery } from "./api.js";
 import { has, money, named, t } from "./words.js";
 import { Asked, Card, Field, Form, Table } from "./parts.js";
 import { Review, useReview } from "./review.js";
+import "./words-plan.js";
 
 // Fields. Empty is what is usual, which the file leaves out.
 
@@ -261,7 +262,7 @@ function Editor({ base, sale, begin, known, sales, sessions, products, plays, on
       <details><summary>${t("plan.session_rules")}</summary><div class="fields">${rules.session.map((rule) => html`<${Rule} key=${rule.name} rule=${rule} form=${form} />`)}</div></details>
       ${values.products.length > 0 && html`<h3>${t("plan.new_products")}</h3>`}
       ${values.products.map((p, i) => html`<${NewProduct} key=${i} form=${form.item("products", i)} onRemove=${() => form.remove("products", i)} />`)}
-      <h3>${t("now.listings")}</h3>
+      <h3>${t("field.listings")}</h3>
       <datalist id="plan-products">${[...products, ...values.products].map((p) => html`<option value=${p.id}>${p.name ? named(p.name) : p.en || p.zh}</option>`)}</datalist>
       ${values.listings.map((l, i) => {
         const isNew = !was?.listings?.some((x) => x.sku === l.sku && i < was.listings.length);

@@ -6,6 +6,7 @@ import { setQuery } from "./route.js";
 import { named, t } from "./words.js";
 import { Ask, Asked, Card, Dialog, Empty, Field, Form, said, useFields } from "./parts.js";
 import { Wrong } from "./review.js";
+import "./words-plan.js";
 
 const tongues = ["en", "zh"];
 

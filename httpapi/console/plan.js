@@ -20,16 +20,16 @@ const link = (id) => html`<a href=${`/plan/${encodeURIComponent(id)}`}>${id}</a>
 function Sessions({ all, session }) {
   const [past, setPast] = useState(false);
   const rows = all.filter((s) => past || !over(s)).sort((a, b) => Date.parse(a.start) - Date.parse(b.start));
-  return html`<${Card} title=${t("now.sessions")} aside=${html`
+  return html`<${Card} title=${t("planpage.sessions")} aside=${html`
       ${all.some(over) && html`<button type="button" aria-pressed=${past ? "true" : "false"} onClick=${() => setPast(!past)}>${t("plan.past")}</button>`}
       ${may(session, "operator") && html`<a class="button" href="/plan?part=new">${t("plan.new")}</a>`}`}>
-    ${rows.length === 0 ? html`<${Empty} title=${t("plan.nothing")}>${t("plan.nothing_say")}<//>` : html`<${Table} of=${t("now.sessions")} rows=${rows} rowKey=${(s) => s.id} columns=${[
+    ${rows.length === 0 ? html`<${Empty} title=${t("plan.nothing")}>${t("plan.nothing_say")}<//>` : html`<${Table} of=${t("planpage.sessions")} rows=${rows} rowKey=${(s) => s.id} columns=${[
       { title: t("planpart.sessions"), cell: (s) => link(s.id), sort: (s) => s.id },
       { title: t("plan.state"), cell: (s) => html`<${State} is=${stateOf(s)} />`, sort: stateOf },
       { title: t("planpart.sales"), wide: true, cell: (s) => html`<bdi>${named(s.sale_name)}</bdi>`, sort: (s) => named(s.sale_name) },
       { title: t("field.start"), cell: (s) => html`<${Time} at=${s.start} />`, sort: (s) => Date.parse(s.start) },
       { title: t("field.end"), cell: (s) => html`<${Time} at=${s.end} />`, sort: (s) => Date.parse(s.end) },
-      { title: t("now.listings"), number: true, cell: (s) => number(s.listings.length), sort: (s) => s.listings.length },
+      { title: t("field.listings"), number: true, cell: (s) => number(s.listings.length), sort: (s) => s.listings.length },
       { title: t("field.price"), cell: (s) => html`<${Prices} of=${s} />` },
     ]} />`}
   <//>`;
@@ -69,7 +69,7 @@ function Session({ id, sessions, session }) {
   if (!there) return html`<${Empty} title=${t("plan.no_session", { id })}>${t("plan.no_session_say")}<//>`;
   return html`<${Asked} of=${asked}>${(of) => html`<${Card} id="doings" title=${html`<bdi>${named(of.sale_name)}</bdi> · ${of.id}`} aside=${html`<${State} is=${stateOf(of)} /><${When} of=${of} />`}>
       <${Facts} of=${[
-        [t("field.start"), html`<${Time} at=${of.start} />`], [t("field.end"), html`<${Time} at=${of.end} />`], [t("now.listings"), number(of.listings.length)],
+        [t("field.start"), html`<${Time} at=${of.start} />`], [t("field.end"), html`<${Time} at=${of.end} />`], [t("field.listings"), number(of.listings.length)],
         [t("field.stock"), number(of.listings.reduce((sum, l) => sum + (l.counts?.stock || 0), 0))],
       ]} />
       <div class="buttons"><${Steps} of=${of} session=${session} />
@@ -91,7 +91,6 @@ const mostBytes = 4 << 20; // of a file that a node reads
 
 function File({ session }) {
   const [text, setText] = useState("");
-  const [from, setFrom] = useState("");
   const [wrong, setWrong] = useState("");
   const review = useReview();
   const change = (to) => {
@@ -101,11 +100,9 @@ function File({ session }) {
   const take = async (file) => {
     if (!file) return;
     if (file.size > mostBytes) {
-      setFrom(null);
       setWrong(t("plan.too_large", { name: file.name, size: number(file.size), most: number(mostBytes) }));
       return;
     }
-    setFrom(file.name);
     setWrong("");
     change(await file.text());
   };
@@ -117,7 +114,6 @@ function File({ session }) {
           <div class="row">
             <${Field} label=${t("plan.choose")} kind="file" accept=".yaml,.yml,.json,application/yaml,application/json" onClick=${again} onValue=${take} />
             <button type="button" onClick=${() => fetchPlan().catch((error) => said(error.message, true))}>${t("plan.begin")}</button>
-            ${from && html`<span class="hint"><bdi>${from}</bdi></span>`}
           </div>
           <${Wrong} text=${wrong} />
           <${Field} label=${t("plan.text")} kind="area" rows="18" spellcheck=${false} required value=${text} onValue=${change} />

@@ -4,7 +4,7 @@
 import { html, useState } from "./html.js";
 import { Refused, at, change, withQuery } from "./api.js";
 import { moment, number, t } from "./words.js";
-import { Card, Form, Problem, Table, said } from "./parts.js";
+import { Card, Form, Problem, said } from "./parts.js";
 import "./words-plan.js";
 
 const patience = 60000; // a plan of many sessions takes its time
@@ -22,12 +22,17 @@ export function Path({ of }) {
     ? html`<small>${t("planpart." + kind)}</small> <bdi>${id}</bdi>` : html`${t("field." + field)}${inMinor.includes(field) && html` <small>${t("plan.minor")}</small>`}`}</span>`)}</span>`;
 }
 
+const atOnce = 50; // changes that are shown without being asked for
+
 // Diff shows changes as a plan's dry run, an approval or the history has them.
-export const Diff = ({ of, label }) => html`<${Table} of=${label || t("plan.changes")} rows=${of} page=${25} empty=${t("plan.no_changes")} columns=${[
-  { title: t("plan.what"), wide: true, cell: (c) => html`<${Path} of=${c.path} />`, sort: (c) => c.path },
-  { title: t("plan.before"), wide: true, cell: (c) => c.before && html`<del>${local(c.before)}</del>` },
-  { title: t("plan.after"), wide: true, cell: (c) => c.after && html`<ins>${local(c.after)}</ins>` },
-]} />`;
+export function Diff({ of }) {
+  const [most, setMost] = useState(atOnce);
+  if (of.length === 0) return html`<p class="hint">${t("plan.same")}</p>`;
+  return html`<ul class="diff" aria-label=${t("plan.changes")}>${of.slice(0, most).map((c) => html`<li key=${c.path}><${Path} of=${c.path} />
+      <span>${c.before && html`<del><span class="unseen">${t("plan.before")}: </span><bdi>${local(c.before)}</bdi></del>`}</span>
+      <span>${c.after && html`<ins><span class="unseen">${t("plan.after")}: </span><bdi>${local(c.after)}</bdi></ins>`}</span></li>`)}</ul>
+    ${of.length > most && html`<button type="button" class="more" onClick=${() => setMost(most + 10 * atOnce)}>${t("word.more_problems", { n: number(of.length - most) })}</button>`}`;
+}
 
 const post = (path, { text, type }) => change("POST", path, text, { type, patience });
 const look = (plan) => post(withQuery(at("plan"), { dry_run: "true" }), plan);
@@ -60,7 +65,7 @@ export function Review({ of: { plan, set, forget }, onDone }) {
     <${Diff} of=${changes} />
     ${notes.length > 0 && html`<h3>${t("plan.notes")}</h3><ul class="notes">${notes.map((n) => html`<li class="warn"><${Path} of=${n.path} /> ${local(n.message)}</li>`)}</ul>`}
     ${changes.length > 0 ? html`<${Form} className="buttons" label=${t("plan.apply")} onDo=${apply}>
-      <button type="button" onClick=${forget}>${t("word.cancel")}</button><//>` : html`<p class="hint">${t("plan.same")}</p>`}
+      <button type="button" onClick=${forget}>${t("word.cancel")}</button><//>` : null}
   <//>`;
 }
 

@@ -32,7 +32,7 @@ add({
   "after.not_said": ["nobody has said", "未填写"],
   "after.of_forecast": ["Of the forecast", "占预测"],
   "after.funnel": ["From looks to what was received", "从浏览到收货"],
-  "after.funnel_say": ["Shares are of the looks. Shoppers look and grab more than once.", "百分比为占浏览的比例；同一顾客可多次浏览和抢购。"],
+  "after.funnel_say": ["Shares are of the largest. Shoppers look and grab more than once.", "百分比为占最大项的比例；同一顾客可多次浏览和抢购。"],
   "after.books": ["Books", "账目"],
   "after.exact": ["exact", "精确"],
   "after.what": ["What", "项目"],

@@ -31,7 +31,6 @@ add({
   "plan.too_large": ["{name} has {size} bytes, over the {most} that a plan may have, and was not read. Split it by sale or by days.", "{name} 有 {size} 字节，超过计划上限 {most}。未读取。请按活动或日期拆分。"],
   "plan.look": ["Show what would change", "查看将有的变化"],
   "plan.changes": ["Changes", "变化"],
-  "plan.no_changes": ["No changes", "没有变化"],
   "plan.what": ["What", "项目"],
   "plan.before": ["Before", "之前"],
   "plan.after": ["After", "之后"],
@@ -108,6 +107,7 @@ add({
   "ruleis.collect": ["collected in a store", "到店自取"],
   "ruleis.virtual": ["nothing is carried", "虚拟"],
 
+  "field.listings": ["Listings", "上架"],
   "field.id": ["Id", "编号"],
   "field.sku": ["Product", "商品"],
   "field.name": ["Name", "名称"],

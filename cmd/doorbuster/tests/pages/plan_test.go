@@ -46,7 +46,7 @@ func TestPlanByForm(t *testing.T) {
 	tab.Type(stock, "9")
 	tab.Type(`#change fieldset input[name="listings-0-price"]`, "1.50")
 	tab.Click("#change button[type=submit]")
-	tab.AwaitText("#review tr", "evening")
+	tab.AwaitText("#review .diff li", "evening")
 	tab.AwaitText("#review ins", "150")
 	tab.Accessible()
 	tab.Screenshot("plan-diff")
@@ -71,7 +71,7 @@ func TestPlanByForm(t *testing.T) {
 	tab.Await(`!document.querySelector("#change .problem")`)
 	tab.Click("#change form.plan-form > button")
 	tab.AwaitText("#review del", "200")
-	tab.Await(`document.querySelectorAll("#review tbody tr").length === 2`) // theirs stays
+	tab.Await(`document.querySelectorAll("#review .diff li").length === 2`) // theirs stays
 	clicks(tab, "#review", "Apply it")
 	tab.AwaitText(".said", "The plan is applied")
 	s.Expect("evening/mask", 9, 0, 0)
