@@ -17,7 +17,6 @@ const views = [
   { name: "goods", load: () => import("./goods.js"), key: "6", role: "viewer" },
   { name: "cluster", load: () => import("./cluster.js"), key: "7", role: "viewer" },
   { name: "after", load: () => import("./after.js"), key: "8", role: "viewer" },
-  { name: "classic", href: "/console/classic.html", key: "0", role: "viewer" },
 ];
 
 const first = views[0].name;
@@ -30,7 +29,7 @@ function whereIs(address) {
   try {
     path = decodeURIComponent(rest.join("/"));
   } catch { /* it stays null */ }
-  return { view: path === null ? undefined : views.find((v) => v.name === (name || first) && v.load), path, query: url.searchParams };
+  return { view: path === null ? undefined : views.find((v) => v.name === (name || first)), path, query: url.searchParams };
 }
 
 // Light and dark.
@@ -96,7 +95,7 @@ function Top({ session, onKeys, theme: [dark, turn] }) {
 }
 
 const Nav = ({ session, at }) => html`<nav class="views" aria-label=${t("shell.views")}><ul>
-  ${views.filter((v) => may(session, v.role)).map((v) => html`<li><a href=${v.href || `/${v.name}`} aria-current=${v.name === at ? "page" : undefined}>
+  ${views.filter((v) => may(session, v.role)).map((v) => html`<li><a href=${`/${v.name}`} aria-current=${v.name === at ? "page" : undefined}>
     <span>${t(`view.${v.name}`)}</span>${v.key && html`<kbd aria-hidden="true">${v.key}</kbd>`}</a></li>`)}
 </ul></nav>`;
 
@@ -154,7 +153,6 @@ function Inside({ session }) {
       if (!keysOn() || event.metaKey || event.ctrlKey || event.altKey || typing(event.target) || document.querySelector("dialog[open]")) return;
       const to = views.find((v) => v.key === event.key && may(session, v.role));
       if (event.key === "?") setKeys(true);
-      else if (to?.href) location.assign(to.href);
       else if (to) go(`/${to.name}`);
     };
     document.addEventListener("keydown", press);

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"os"
@@ -15,11 +14,11 @@ import (
 var vendored = []string{"preact.js", "preact-hooks.js", "htm.js", "uplot.js", "uplot.css", "preact-license.txt",
 	"htm-license.txt", "uplot-license.txt"}
 
-// ours gives our scripts by name, without those of the former console.
+// ours gives our scripts by name.
 func ours() map[string]string {
 	scripts := map[string]string{}
 	for name, f := range all() {
-		if strings.HasSuffix(name, ".js") && !slices.Contains(vendored, name) && !strings.HasPrefix(name, "classic-") {
+		if strings.HasSuffix(name, ".js") && !slices.Contains(vendored, name) {
 			scripts[name] = string(f.Body)
 		}
 	}
@@ -147,12 +146,12 @@ func TestRoutesAreKnown(t *testing.T) {
 // TestViews: the shell's views are those that pages are served for, each with a file and words.
 func TestViews(t *testing.T) {
 	app := ours()["app.js"]
-	shown := regexp.MustCompile(`\{ name: "([a-z]+)", (load|href)`).FindAllStringSubmatch(app, -1)
+	shown := regexp.MustCompile(`\{ name: "([a-z]+)", load`).FindAllStringSubmatch(app, -1)
 	if len(shown) == 0 {
 		t.Fatal("the shell has no views")
 	}
 	for _, m := range shown {
-		if m[2] == "load" && (!HasView(m[1]) || !strings.Contains(app, `load: () => import("./`+m[1]+`.js")`)) {
+		if !HasView(m[1]) || !strings.Contains(app, `load: () => import("./`+m[1]+`.js")`) {
 			t.Errorf("%s: a page is served: %t", m[1], HasView(m[1]))
 		}
 		if _, ok := words(t)["view."+m[1]]; !ok {
@@ -326,24 +325,6 @@ func TestFiles(t *testing.T) {
 	for _, name := range vendored {
 		if _, ok := Open(name); !ok {
 			t.Errorf("%s is missing", name)
-		}
-	}
-}
-
-// TestFormerPageNamesItsParts: every id that the former console's scripts ask for is in its page.
-func TestFormerPageNamesItsParts(t *testing.T) {
-	page, _ := Open("classic.html")
-	for name, f := range all() {
-		if !strings.HasPrefix(name, "classic-") {
-			continue
-		}
-		for _, m := range regexp.MustCompile(`\$\("([a-z-]+)"\)`).FindAllSubmatch(f.Body, -1) {
-			if !bytes.Contains(page.Body, []byte(`id="`+string(m[1])+`"`)) {
-				t.Errorf("the page has no %s", m[1])
-			}
-		}
-		if !bytes.Contains(page.Body, []byte(`src="/console/`+name+`"`)) {
-			t.Errorf("the page does not load %s", name)
 		}
 	}
 }

@@ -73,7 +73,6 @@ add({
   "view.goods": ["Goods", "货品"],
   "view.cluster": ["Cluster", "集群"],
   "view.after": ["After", "复盘"],
-  "view.classic": ["Former console", "旧版控制台"],
 
   "shell.skip": ["Skip to the content", "跳到正文"],
   "shell.views": ["Views", "视图"],
