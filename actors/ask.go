@@ -9,8 +9,8 @@ import (
 
 // Ask takes a command through the log, on whichever node leads; when it comes
 // back, this node has applied it. One that was never proposed, because the epoch
-// ended first, waits for the next. Errors: an engine.Refusal, engine.ErrNotLeader,
-// engine.ErrOutcomeUnknown.
+// ended first, waits for the next. Errors: an engine.Refusal, an engine.Awaits,
+// engine.ErrNotLeader, engine.ErrOutcomeUnknown.
 func (g *Group) Ask(ctx context.Context, c engine.Command) (o engine.Outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.CommandTimeout)
 	defer cancel()
@@ -37,6 +37,8 @@ func (g *Group) Ask(ctx context.Context, c engine.Command) (o engine.Outcome, er
 			return o, err
 		case o.Event.Kind == engine.CommandRefused:
 			return o, &engine.Refusal{Reason: o.Event.Reason, State: o.Event.State}
+		case o.Event.Kind == engine.ApprovalAsked || o.Event.Kind == engine.IntentRepeated && o.Event.Amount != 0:
+			return o, &engine.Awaits{Approval: engine.ApprovalNo(o.Event.Amount)}
 		default:
 			return o, nil
 		}

@@ -47,6 +47,8 @@ type Config struct {
 	Alarms func() []engine.Alarm
 	// Demand is told between nodes with their pulses; nil: nothing is.
 	Demand Demand
+	// Approving are the rules of approvals that the group goes by while this node leads.
+	Approving engine.ApprovalRules
 	// Version of the build, for people.
 	Version string
 

@@ -383,7 +383,7 @@ func (n *Node) reload(change func(*raft.ReloadableConfig)) error {
 }
 
 func (n *Node) openEpoch() error {
-	command := engine.Command{Kind: engine.CmdOpenEpoch, Node: n.cfg.NodeID}
+	command := engine.Command{Kind: engine.CmdOpenEpoch, Node: n.cfg.NodeID, Approving: &n.cfg.Approving}
 	var random [8]byte
 	crand.Read(random[:])
 	crand.Read(command.Secret[:])

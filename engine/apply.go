@@ -137,6 +137,9 @@ func (s *State) openEpoch(c *Command) Event {
 		s.setSecret(c.Secret)
 	}
 	s.epoch, s.sequence, s.epochNode, s.life = Epoch(s.index), 0, c.Node, s.newLife(c.Nonce)
+	if s.approving = (ApprovalRules{}); c.Approving != nil {
+		s.approving = *c.Approving
+	}
 	return Event{Kind: EpochOpened}
 }
 

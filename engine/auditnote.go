@@ -78,6 +78,8 @@ func (s *State) describe(c *Command) string {
 		return s.describeProfile(c.Switches)
 	case CmdSetSink:
 		return s.describeSink(c.Sink)
+	case CmdDecideApproval:
+		return s.describeDecision(c.Decision)
 	case CmdNoteAlarm:
 		return s.describeAlarm(c.Alarm)
 	}
@@ -171,6 +173,13 @@ func (s *State) noteForAudit(c *Command, e *Event, said string) {
 		if o := s.eff.LastPlan(); o.Command == e.Command { // else it was refused before it was looked at
 			r.Detail = o.String()
 		}
+	case CmdDecideApproval:
+		if o := s.eff.LastPlan(); o.Command == e.Command && len(s.eff.Plans) > 0 {
+			r.Detail += "; " + o.String()
+		}
+	}
+	if e.Kind == ApprovalAsked {
+		r.Detail = fmt.Sprintf("approval %d: %s", e.Amount, r.Detail)
 	}
 	if e.Kind == IntentRepeated {
 		r.Detail = c.Kind.String() + " had been done before"

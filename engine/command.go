@@ -42,6 +42,7 @@ const (
 	CmdErase
 	CmdRewrap
 	CmdNoteAlarm
+	CmdDecideApproval
 
 	cmdBreakListing CommandKind = 127 // takes effect only in builds with the faults tag
 )
@@ -60,7 +61,7 @@ var commandSpecs = [...]struct {
 	do      func(*State, *Command) Event
 }{
 	CmdOpenEpoch: {"OpenEpoch",
-		func(c *Command) []any { return []any{&c.Node, &c.Nonce, &c.Secret} }, (*State).openEpoch},
+		func(c *Command) []any { return []any{&c.Node, &c.Nonce, &c.Secret, &c.Approving} }, (*State).openEpoch},
 	CmdPlaceHold: {name: "PlaceHold"},
 	CmdCancelHold: {"CancelHold",
 		func(c *Command) []any { return []any{&c.Order, &c.Shopper} }, (*State).cancelHold},
@@ -111,8 +112,10 @@ var commandSpecs = [...]struct {
 		func(c *Command) []any { return []any{&c.Order, &c.Shopper} }, (*State).receiveOrder},
 	CmdReceiveOrders: {"ReceiveOrders",
 		func(c *Command) []any { return c.by(&c.Session, &c.Orders) }, (*State).handleOrders},
-	CmdSetSink:      {"SetSink", func(c *Command) []any { return c.by(&c.Sink) }, (*State).setSink},
-	CmdNoteAlarm:    {"NoteAlarm", func(c *Command) []any { return c.by(&c.Alarm) }, (*State).noteAlarm},
+	CmdSetSink:   {"SetSink", func(c *Command) []any { return c.by(&c.Sink) }, (*State).setSink},
+	CmdNoteAlarm: {"NoteAlarm", func(c *Command) []any { return c.by(&c.Alarm) }, (*State).noteAlarm},
+	CmdDecideApproval: {"DecideApproval",
+		func(c *Command) []any { return c.by(&c.Decision) }, (*State).decideApproval},
 	cmdBreakListing: {"BreakListing", func(c *Command) []any { return []any{&c.Listing} }, (*State).breakListing},
 }
 
@@ -164,6 +167,7 @@ type Command struct {
 	Switches SwitchChange // SetSwitches, SetProfile
 	Sink     *SinkChange  // SetSink
 	Alarm    *AlarmChange // NoteAlarm
+	Decision *Decision    // DecideApproval
 
 	Amount    int64 // PayOrder: minor units; AddStock: units
 	Currency  string
@@ -181,6 +185,8 @@ type Command struct {
 	Orders  []OrderRef // ExportOrders, ReceiveOrders
 	Parcels []Parcel
 	Export  uint32 // ExportOrders: the number of one that there is; 0: a new one
+
+	RulesVersion uint32 // RaiseRules
 
 	Intent   Intent // of an operator's
 	Operator string // who of the operators asked, for the audit trail
@@ -200,8 +206,8 @@ type Command struct {
 	Node  string // OpenEpoch
 	Nonce uint64
 	// Secret becomes the group's at the first OpenEpoch, and is ignored later.
-	Secret       [16]byte
-	RulesVersion uint32 // RaiseRules
+	Secret    [16]byte
+	Approving *ApprovalRules // OpenEpoch: the group's from now on; nil is none
 }
 
 // SessionAction is what an operator does to a session.

@@ -1,6 +1,9 @@
 package engine
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Errors that cross rooms.
 var (
@@ -42,6 +45,13 @@ func (r *Refusal) Error() string {
 		return "refused: " + r.Reason.String() + " (the order is " + r.State.String() + ")"
 	}
 	return "refused: " + r.Reason.String()
+}
+
+// Awaits is a change that was not made: a second operator must approve it first.
+type Awaits struct{ Approval ApprovalNo }
+
+func (a *Awaits) Error() string {
+	return fmt.Sprintf("it awaits approval %d by another operator", a.Approval)
 }
 
 // ErrNoRecords: what is kept of settled sessions can't be read on this node now, or is

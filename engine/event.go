@@ -80,6 +80,10 @@ const (
 	PersonalDataErased // Quantity shoppers' keys were destroyed
 	KeysRewrapped      // Quantity keys are wrapped by another key of the key file
 	AlarmNoted         // an operator acknowledged or silenced alarms
+
+	ApprovalAsked       // a second operator must approve the change first; Amount is the approval's number
+	ApprovalWasRejected //
+	ApprovalUnchanged   // it was decided so before; nothing changed
 )
 
 var eventKinds = [...]string{
@@ -96,6 +100,7 @@ var eventKinds = [...]string{
 	"OrderReviewed", "OrderExported", "OrderShipped", "OrderReceived", "OrderCompleted", "OrdersHandled",
 	"SinkMoved", "SinkSteered",
 	"PersonalDataErased", "KeysRewrapped", "AlarmNoted",
+	"ApprovalAsked", "ApprovalWasRejected", "ApprovalUnchanged",
 }
 
 func (k EventKind) String() string { return nameOf(eventKinds[:], int(k)) }
@@ -192,6 +197,10 @@ type PlanOutcome struct {
 	Problems []Problem
 	// Notes are what forbids nothing, and whoever applies the plan should know.
 	Notes []Problem
+	// Approval says why a second operator must approve the plan; nil: none must.
+	Approval []string
+
+	size planSize
 }
 
 // InOrder walks the events in the order in which things happened, with the audit note

@@ -23,6 +23,8 @@ type group struct {
 	sequence uint64
 	epoch    Epoch
 	effects  Effects
+
+	approving ApprovalRules // of epochs that begin
 }
 
 func newGroup(tb rapid.TB) *group {
@@ -35,7 +37,7 @@ func newGroup(tb rapid.TB) *group {
 // open begins an epoch.
 func (g *group) open() *Effects {
 	g.tb.Helper()
-	c := Command{Kind: CmdOpenEpoch, Node: "a1", Nonce: uint64(len(g.entries)),
+	c := Command{Kind: CmdOpenEpoch, Node: "a1", Nonce: uint64(len(g.entries)), Approving: &g.approving,
 		Secret: [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}}
 	eff := g.apply(EncodeBatch(BatchHeader{Time: g.clock}, c))
 	g.epoch, g.sequence = Epoch(len(g.entries)), 0

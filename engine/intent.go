@@ -42,6 +42,8 @@ type deed struct {
 	at      Time
 	event   Event
 	changes []Change // of a plan, as far as they fit into intentBytes
+	// approval is what was asked for in its place: that is all that was done.
+	approval ApprovalNo
 }
 
 // intents are the deeds that are remembered, the oldest first.
@@ -51,7 +53,8 @@ type intents struct {
 }
 
 // Done reports whether what the intent means has been done, and which changes of a
-// plan that was. Error: a refusal for a key that was used for another request.
+// plan that was. Errors: a refusal for a key that was used for another request; Awaits
+// where a second operator was asked to approve it, whatever has become of that.
 func (s *State) Done(i Intent) (done bool, changes []Change, err error) {
 	d := s.deedOf(i)
 	switch {
@@ -59,6 +62,8 @@ func (s *State) Done(i Intent) (done bool, changes []Change, err error) {
 		return false, nil, nil
 	case d.Request != i.Request:
 		return false, nil, &Refusal{Reason: ReasonKeyReused}
+	case d.approval != 0:
+		return false, nil, &Awaits{d.approval}
 	}
 	return true, d.changes, nil
 }
@@ -91,11 +96,11 @@ func (s *State) repeated(c *Command) (e Event, is bool) {
 	case d.Request != c.Intent.Request:
 		return refused(ReasonKeyReused), true
 	}
-	if c.Kind == CmdApplyPlan {
+	if c.Kind == CmdApplyPlan || len(d.changes) > 0 {
 		s.eff.Plans = append(s.eff.Plans, PlanOutcome{Command: int32(len(s.eff.Primary)), Changes: d.changes})
 	}
 	e = d.event
-	e.Kind = IntentRepeated
+	e.Kind, e.Amount = IntentRepeated, int64(d.approval)
 	return e, true
 }
 
@@ -106,14 +111,11 @@ func (s *State) remember(c *Command, e *Event) {
 	}
 	d := &deed{Intent: c.Intent, at: s.now, event: Event{Reason: e.Reason, State: e.State, Session: e.Session,
 		Listing: e.Listing, Order: e.Order}}
-	if c.Kind == CmdApplyPlan {
-		size := 0
-		for _, change := range s.eff.LastPlan().Changes {
-			if size += len(change.Path) + len(change.Before) + len(change.After); size > intentBytes {
-				break
-			}
-			d.changes = append(d.changes, change)
-		}
+	if e.Kind == PlanApplied {
+		d.changes, _ = keptOf(s.eff.LastPlan().Changes, intentBytes)
+	}
+	if e.Kind == ApprovalAsked {
+		d.approval = ApprovalNo(e.Amount)
 	}
 	s.keep(d)
 }
@@ -134,7 +136,7 @@ func (s *State) keep(d *deed) {
 
 func (d *deed) fields(c *coder) {
 	e := &d.event
-	c.all(&d.Intent, &d.at, &e.Reason, &e.State, &e.Session, &e.Listing, &e.Order, &d.changes)
+	c.all(&d.Intent, &d.at, &e.Reason, &e.State, &e.Session, &e.Listing, &e.Order, &d.changes, &d.approval)
 }
 
 // readDeed reads a deed, which no older one may follow.

@@ -33,6 +33,8 @@ type model struct {
 	lists     modelKey   // of risk lists
 	erased    []modelKey // used is when it was
 	clocks    bool       // of the sale are known
+	approving bool       // the end of a session
+	approvals []*modelApproval
 	derived   []Event
 }
 
@@ -388,6 +390,8 @@ func (m *model) command(c *Command) Event {
 		return m.setSink(c.Sink)
 	case CmdNoteAlarm:
 		return m.noteAlarm(c)
+	case CmdDecideApproval:
+		return m.decide(c)
 	case CmdPlaceHold:
 		return m.placeHold(c)
 	case CmdStartBargain:
@@ -397,7 +401,7 @@ func (m *model) command(c *Command) Event {
 	case CmdEndBargain:
 		return m.endBargain(c)
 	case CmdApplyPlan:
-		return m.applyPlan(c.Plan)
+		return m.applyPlan(c)
 	case CmdSteerSession:
 		return m.steer(c)
 	case CmdAddStock:
@@ -746,6 +750,9 @@ func (m *model) steer(c *Command) Event {
 		if x.state >= Ended {
 			return same
 		}
+		if m.approving {
+			return m.ask(ApprovalEnd, c.Operator, x)
+		}
 		e = m.endSession(x)
 		e.Command = 0
 		m.pass()
@@ -777,7 +784,8 @@ func (m *model) addStock(c *Command) Event {
 }
 
 // applyPlan looks at everything that forbids the plan, then does it.
-func (m *model) applyPlan(p *Plan) Event {
+func (m *model) applyPlan(c *Command) Event {
+	p := c.Plan
 	for _, s := range p.Sales {
 		for _, x := range s.Sessions {
 			if !m.mayPlan(p, &x) {
@@ -787,6 +795,9 @@ func (m *model) applyPlan(p *Plan) Event {
 	}
 	if !m.maySupply(p) {
 		return Event{Kind: PlanRefused, Reason: ReasonConflict}
+	}
+	if m.approving && m.endsSooner(p) {
+		return m.ask(ApprovalPlan, c.Operator, nil)
 	}
 	for _, product := range p.Products {
 		m.products[product.ID] = true
@@ -991,6 +1002,9 @@ func (m *model) differs(s *State) string {
 		return why
 	}
 	if why := m.alarmsDiffer(s); why != "" {
+		return why
+	}
+	if why := m.approvalsDiffer(s); why != "" {
 		return why
 	}
 	if why := m.sinksDiffer(s); why != "" {

@@ -56,12 +56,25 @@ func (p Problem) String() string { return p.Path + ": " + p.Message }
 // itself decides by.
 func (s *State) ComparePlan(p *Plan) PlanOutcome {
 	d := planDiff{state: s, byHand: p.ByHand, products: make(map[string]bool, len(p.Products)),
-		noted: map[string]bool{}, versions: map[string]uint32{}, put: map[string]int64{}}
+		noted: map[string]bool{}, versions: map[string]uint32{}, put: map[string]int64{}, changed: map[string]int64{}}
 	d.plan(p)
 	if len(d.Problems) > 0 {
 		return PlanOutcome{Problems: d.Problems}
 	}
+	d.size.listings = int64(len(d.changed))
+	for _, units := range d.changed {
+		d.size.units += units
+	}
+	d.Approval = s.approving.planWhy(&d.PlanOutcome)
 	return d.PlanOutcome
+}
+
+// planSize is how much a plan changes.
+type planSize struct {
+	listings int64 // that it makes or changes, by a change of their session, too
+	units    int64 // of those: what each has, or will have, whichever is more
+	words    int   // that shoppers are told
+	ends     int   // sessions that would end sooner
 }
 
 type planDiff struct {
@@ -71,6 +84,7 @@ type planDiff struct {
 	noted    map[string]bool   // what is said once, whatever it is said of
 	versions map[string]uint32 // of the plan's templates of plays
 	put      map[string]int64  // by product, the units that the plan puts up in all
+	changed  map[string]int64  // by its path, the units of each listing that the plan makes or changes
 	raises   []raise
 	PlanOutcome
 }
@@ -390,6 +404,13 @@ func (s *SessionSpec) Length() time.Duration { return s.End.Sub(s.Start) }
 
 func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, start, end Time) {
 	before := len(d.Changes)
+	defer func() {
+		for _, h := range old.Listings {
+			if l := d.state.listings[h-1]; len(d.Changes) > before {
+				d.changed[path+".listings["+l.SKU+"]"] = l.Stock
+			}
+		}
+	}()
 	if old.Sale != sale {
 		d.problem(path, "the session belongs to sale %q; take another id", old.Sale)
 	}
@@ -405,6 +426,7 @@ func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, s
 			d.problem(path+".duration", "it would end at %s, which is past; to end it now, end the session",
 				end.Wall().Format(time.RFC3339))
 		}
+		d.size.ends += btoi(end < old.End && old.State < Ended)
 		compare(d, path+".end", old.End.Wall().Format(time.RFC3339Nano), end.Wall().Format(time.RFC3339Nano))
 	}
 	compare(d, path+".pay_within", old.PayWithin, p.PayWithin)
@@ -470,6 +492,7 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 			d.problem(path+".sku", "product %q is retired: nothing lists it any more", l.SKU)
 		}
 		d.puts(path+".stock", l.SKU, l.Stock)
+		d.changed[path] = l.Stock
 		return
 	}
 	before := len(d.Changes)
@@ -503,6 +526,7 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 		d.problem(path+".draw", "the session has opened; its draw can't change")
 	}
 	if len(d.Changes) > before {
+		d.changed[path] = max(old.Stock, l.Stock)
 		switch {
 		case session.State >= Ended:
 			d.problem(path, "the session has ended; nothing in it may change")
@@ -553,6 +577,9 @@ func (s *State) applyPlan(c *Command) Event {
 			s.learnMonths(&c.Plan.Sales[i].Sale)
 		}
 		return Event{Kind: PlanApplied}
+	}
+	if e, awaits := s.planAwaits(c, &o); awaits {
+		return e
 	}
 	for i := range c.Plan.Products {
 		s.planProduct(&c.Plan.Products[i])

@@ -50,10 +50,12 @@ func (d *planDiff) messages(path string, old *Sale, after []Message) {
 	if d.byHand {
 		planned = old.Messages
 	}
+	before := len(d.Changes)
 	for _, w := range wordings(old.Messages, planned, after) {
 		d.merge(path+"."+w.name+"."+w.lang, messageText(planned, w), messageText(old.Messages, w),
 			messageText(after, w))
 	}
+	d.size.words += len(d.Changes) - before
 }
 
 // wording names one message in one language.

@@ -207,6 +207,8 @@ func (s *snapshotReader) readRow(c *coder, kind byte) {
 		s.readPersonal(c, kind)
 	case blockAlarms:
 		s.readAlarm(c)
+	case blockApprovals:
+		s.readApproval(c)
 	default:
 		c.fail(fmt.Sprintf("unknown block kind %d", kind))
 	}

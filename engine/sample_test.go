@@ -124,6 +124,20 @@ func sampleGroup(t testing.TB) *group {
 			t.Fatal(e)
 		}
 	}
+	g.approving = ApprovalRules{1000, 5, true, true, time.Hour}
+	g.open()
+	for _, end := range []SessionHandle{1, 2} {
+		if e := g.one(Command{Kind: CmdSteerSession, Session: end, Action: SessionEnd, Operator: "op", Note: "why"}); e.
+			Kind != ApprovalAsked {
+			t.Fatal(e)
+		}
+	}
+	g.one(Command{Kind: CmdDecideApproval, Decision: &Decision{Approval: 1}, Operator: "other", Note: "not yet"})
+	if e := g.one(Command{Kind: CmdApplyPlan, Operator: "op", Plan: &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale",
+		Timezone: "Asia/Shanghai", Messages: []Message{{"sold_out", Text{{"en", "All gone."}}}}}}}}}); e.Kind !=
+		ApprovalAsked {
+		t.Fatal(e)
+	}
 	return g
 }
 
@@ -221,6 +235,11 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 	if p := s.Play("bargain"); p.Text != "id: bargain" || p.Since != clockStart {
 		t.Errorf("template %+v", p)
 	}
+	if rejected, end, plan := s.Approval(1), s.Approval(2), s.Approval(3); rejected.DecidedBy != "other" ||
+		rejected.Said != "not yet" || end.Session != 2 || end.Expires != clockStart+3_600_000 || plan.plan == nil ||
+		len(plan.Changes) == 0 || s.ApprovalRules().PlanUnits != 1000 {
+		t.Errorf("approvals %+v, %+v, %+v of %+v", rejected, end, plan, s.ApprovalRules())
+	}
 	for version, want := range map[string]error{snapshotMagic + "\x02": ErrNewerFormat,
 		"DOORSNAP\x03": ErrOlderFormat} {
 		_, err := ReadState(strings.NewReader(version + string(data[len(version):])))
@@ -277,7 +296,9 @@ func TestSampleBatchIsRead(t *testing.T) {
 		{Kind: CmdShipOrders, Session: 1, Parcels: []Parcel{{OrderRef{1, 8}, "SF", "SF1001"}}, Operator: "op"},
 		{Kind: CmdReceiveOrder, Order: OrderRef{1, 8}, Shopper: []byte("ann")},
 		{Kind: CmdReceiveOrders, Session: 1, Orders: []OrderRef{{1, 9}}, Operator: "op", Note: "why"},
-		{Kind: CmdOpenEpoch, Node: "a1", Nonce: 7, Secret: [16]byte{9}},
+		{Kind: CmdOpenEpoch, Node: "a1", Nonce: 7, Secret: [16]byte{9},
+			Approving: &ApprovalRules{1000, 5, true, true, time.Hour}},
+		{Kind: CmdDecideApproval, Decision: &Decision{Approval: 7, Approve: true}, Operator: "op", Note: "why"},
 	}
 	header := BatchHeader{Epoch: 3, Sequence: 5, Time: clockStart, Commands: len(commands)}
 	data := sample(t, sampleBatch, func() []byte { return EncodeBatch(header, commands...) })

@@ -71,6 +71,9 @@ func (s *State) steerSession(c *Command) Event {
 		if x.State >= Ended {
 			return unchanged
 		}
+		if e, awaits := s.endAwaits(c, x); awaits {
+			return e
+		}
 		e := s.endSession(x)
 		s.runTimers() // what is set aside for bargains comes back
 		return e

@@ -22,6 +22,7 @@ type simulation struct {
 	model    *model // nil where what a batch gets done depends on its share
 	share    int    // of timers a batch
 	stages   uint64
+	plans    int
 	places   map[OrderRef]uint32 // on the waitlist, as last seen
 	paid     []Command           // payments so far, so that they can come again
 	accounts accounts
@@ -244,7 +245,9 @@ func (s *simulation) jump() {
 }
 
 func (s *simulation) command() Command {
-	switch n := rapid.IntRange(0, 38).Draw(s.t, "command"); {
+	switch n := rapid.IntRange(0, 40).Draw(s.t, "command"); {
+	case n >= 39:
+		return s.decision()
 	case n >= 38:
 		return s.alarm()
 	case n >= 36:
@@ -290,13 +293,15 @@ func (s *simulation) command() Command {
 	case n < 17:
 		action := SessionAction(rapid.SampledFrom([]int{1, 1, 2, 2, 3, 3, 3, 4, 0, 9}).Draw(s.t, "action"))
 		return Command{Kind: CmdSteerSession, Session: SessionHandle(rapid.IntRange(0,
-			len(s.group.state.Sessions())+1).Draw(s.t, "session")), Action: action}
+			len(s.group.state.Sessions())+1).Draw(s.t, "session")), Action: action, Operator: s.operator()}
 	case n < 18:
 		amount := rapid.SampledFrom([]int64{-3, -1, 0, 1, 2, MaxStock, -MaxStock, 1 << 62, -1 << 63}).Draw(s.t, "stock")
 		return Command{Kind: CmdAddStock, Listing: s.listing(), Amount: amount}
 	}
 	id := fmt.Sprint("s", rapid.IntRange(0, 5).Draw(s.t, "id"))
-	return Command{Kind: CmdApplyPlan, Plan: s.plan(id), Entropy: [32]byte{byte(len(s.group.entries))}}
+	s.plans++
+	return Command{Kind: CmdApplyPlan, Plan: s.plan(id), Entropy: [32]byte{byte(len(s.group.entries))},
+		Operator: fmt.Sprint("planner ", s.plans)}
 }
 
 // edit changes a roster, or stages and commits one.
@@ -598,9 +603,11 @@ func (s *simulation) unfenced() {
 
 func (s *simulation) epoch() {
 	g := s.group
+	g.approving = ApprovalRules{EndSession: rapid.Bool().Draw(s.t, "approving")}
 	g.open()
 	s.record(nil)
 	if s.model != nil {
+		s.model.approving = g.approving.EndSession
 		s.model.batch(g.clock, nil, g.effects.Touched)
 		if why := s.model.differs(g.state); why != "" {
 			s.t.Fatal(why)

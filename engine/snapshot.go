@@ -55,6 +55,7 @@ const (
 	blockPersonalKeys
 	blockErasures
 	blockAlarms
+	blockApprovals
 	blockEnd = 255
 )
 
@@ -77,6 +78,8 @@ type Snapshot struct {
 	done     []*deed
 	sinks    []*SinkNote  // never changed in place
 	alarms   []*AlarmNote // never changed in place
+
+	approvals []*Approval // never changed in place
 
 	personal personalHead
 	keys     table[named[keyRow]]
@@ -105,6 +108,9 @@ func (s *State) Snapshot() *Snapshot {
 		board:    s.board,
 		sinks:    s.sinks,
 		alarms:   s.alarms,
+
+		approvals: s.approvals,
+
 		done:     slices.Clone(s.intents.done),
 		personal: s.personal.head(),
 		keys:     s.personal.keys.rows.freeze(),
@@ -291,6 +297,9 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	for _, n := range s.alarms {
 		b.row(blockAlarms, n)
 	}
+	for _, a := range s.approvals {
+		b.row(blockApprovals, a)
+	}
 	b.flush()
 	b.block(blockEnd, nil)
 	return b.written, b.err
@@ -316,7 +325,7 @@ func (s *Snapshot) writePersonal(b *blockWriter) {
 
 func (h *head) fields(c *coder) {
 	c.all(&h.index, &h.now, &h.rules, &h.epoch, &h.sequence, &h.epochNode, &h.life, &h.secret,
-		&h.imports)
+		&h.imports, &h.approving, &h.lastApproval)
 	c.check(h.rules != 0, "no version of rules")
 }
 

@@ -27,6 +27,8 @@ type State struct {
 	sinks    []*SinkNote  // by name; neither it nor they are changed in place
 	alarms   []*AlarmNote // like sinks
 
+	approvals []*Approval // by number; like sinks
+
 	refunds   table[Refund] // by number - 1
 	madeUpTo  RefundNo      // every refund up to it has been made
 	owed      int           // refunds that are due
@@ -65,6 +67,9 @@ type head struct {
 	life      Life // of the orders granted in the epoch
 	secret    [16]byte
 	imports   stagingNo // the last staging of an import that there was
+
+	approving    ApprovalRules // of the epoch's leader
+	lastApproval ApprovalNo    // that was given out
 }
 
 type listingName struct {

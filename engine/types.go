@@ -257,6 +257,10 @@ const (
 	ReasonUndelivered    // the delivery of something is not over
 
 	ReasonSupplier // more than the supplier of the product has
+
+	ReasonOwnApproval  // who asked for a change does not approve it
+	ReasonApprovalOver // somebody has decided already, or it has expired
+	ReasonBaseChanged  // it would change something else than when it was asked for
 	reasonEnd
 )
 
@@ -269,6 +273,7 @@ var reasons = [...]string{
 	"helps_today", "floor", "not_at_floor", "bargain_over", "bought",
 	"offered", "shrinks", "review_held", "review_rejected", "not_reviewed",
 	"no_delivery", "no_receiver", "no_tracking", "undelivered", "supplier",
+	"own_approval", "approval_over", "base_changed",
 }
 
 func (r Reason) String() string { return nameOf(reasons[:], int(r)) }

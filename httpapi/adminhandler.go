@@ -19,6 +19,7 @@ type adminHandler struct {
 	query       query
 	asked, body reflect.Type // of the query, and of a JSON body; nil is none
 	gives       wire.Bodies  // with status 200
+	awaits      bool         // a second operator may have to approve it: 202 with the approval then
 	serve       func(s *AdminServer, w http.ResponseWriter, r *http.Request) error
 }
 
@@ -91,6 +92,12 @@ func (h adminHandler) giving(bodies wire.Bodies) adminHandler {
 	return h
 }
 
+// awaiting is of a change that a second operator may have to approve.
+func (h adminHandler) awaiting() adminHandler {
+	h.awaits = true
+	return h
+}
+
 // problemError is an error that is answered with this very problem.
 type problemError struct {
 	kind    problemKind
@@ -157,12 +164,16 @@ func wrongID(id, member, of, such string) error {
 
 // reply answers with v as JSON.
 func (s *AdminServer) reply(w http.ResponseWriter, v any) error {
+	return s.replyWith(w, http.StatusOK, v)
+}
+
+func (s *AdminServer) replyWith(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode the answer: %w", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(status)
 	// Whoever asked may have gone; there is nobody left to tell.
 	_, _ = w.Write(append(body, '\n'))
 	return nil

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -170,7 +171,7 @@ var adminRoutes = []adminRoute{
 		about{"consoleFile", "A file of the console", "", "404"}},
 
 	{"POST", "/admin/v1/plan", auth.Operator, planBody, change, keyed,
-		finds((*AdminServer).applyPlan),
+		finds((*AdminServer).applyPlan).awaiting(),
 		about{"applyPlan", "Make products, sales, sessions and listings match a plan",
 			"Applied whole or not at all. 422 lists every problem with its path and, where known, its line.", "422"}},
 	{"GET", "/admin/v1/plan", auth.Viewer, noBody, change, reads,
@@ -185,14 +186,32 @@ var adminRoutes = []adminRoute{
 		gets((*AdminServer).messages),
 		about{"listMessages", "What shoppers are told: the shop's words and those of sales", "", ""}},
 	{"PUT", "/admin/v1/messages/{sale}/{name}", auth.Operator, jsonBody, command, keyed,
-		makes((*AdminServer).setMessage),
+		makes((*AdminServer).setMessage).awaiting(),
 		about{"setMessage", "Give a sale its own words for a message",
 			"As a plan with the sale's messages and without its sessions: at most 1024 bytes on one line for each " +
 				"language, braces only of the message's placeholders. A language left out is in the shop's words. " +
 				"What is applied later from a plan file replaces all of a sale's own words.", "404 422"}},
 	{"DELETE", "/admin/v1/messages/{sale}/{name}", auth.Operator, noBody, command, keyed,
-		gets((*AdminServer).resetMessage),
+		gets((*AdminServer).resetMessage).awaiting(),
 		about{"resetMessage", "Take a sale's own words for a message away", "", "404 422"}},
+	{"GET", "/admin/v1/approvals", auth.Viewer, noBody, command, reads,
+		finds((*AdminServer).approvals),
+		about{"listApprovals", "Changes that a second operator must approve, and what has become of them",
+			"The newest first, without their diffs; the newest 128 are kept, those that wait among them. Which " +
+				"changes must be approved is what the settings approvals.* of the leader say.", "503"}},
+	{"GET", "/admin/v1/approvals/{approval}", auth.Viewer, noBody, change, reads,
+		gets((*AdminServer).approval),
+		about{"getApproval", "One approval, with its diff",
+			"While it waits, the diff is what approving it would change now. Of one that is over, what it was, as " +
+				"far as there is room for it.", "404 503"}},
+	{"POST", "/admin/v1/approvals/{approval}/approve", auth.Operator, jsonBody, change, keyed,
+		decides(true),
+		about{"approveChange", "Approve a change of another operator's, which is made then as it was asked for",
+			"403 to whoever asked for it. 409 (base-changed) if it would change something else by now than when it " +
+				"was asked for; 422 if it can't be made any more.", "404 409 422"}},
+	{"POST", "/admin/v1/approvals/{approval}/reject", auth.Operator, jsonBody, change, keyed,
+		decides(false),
+		about{"rejectChange", "Reject a change that waits for approval, or take back one's own", "", "404 409"}},
 	{"GET", "/admin/v1/products", auth.Viewer, noBody, command, reads,
 		finds((*AdminServer).products),
 		about{"listProducts", "The catalogue, by pages", "", "503"}},
@@ -308,7 +327,7 @@ var adminRoutes = []adminRoute{
 		steer(engine.SessionResume),
 		about{"resumeSession", "Sell again", "", "404 409"}},
 	{"POST", "/admin/v1/sessions/{session}/end", auth.Operator, jsonBody, command, keyed,
-		steer(engine.SessionEnd),
+		steer(engine.SessionEnd).awaiting(),
 		about{"endSession", "End the session now; what is held may still be paid", "", "404 409"}},
 	{"POST", "/admin/v1/sessions/{session}/settle", auth.Operator, jsonBody, command, keyed,
 		makes((*AdminServer).settle),
@@ -735,7 +754,12 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 	}
 	defer stop()
 	r = r.WithContext(ctx)
-	if err := to.does.serve(s, answer, r); err != nil {
+	err := to.does.serve(s, answer, r)
+	var awaits *engine.Awaits
+	if errors.As(err, &awaits) {
+		err = s.awaitsApproval(answer, r, awaits.Approval)
+	}
+	if err != nil {
 		s.failed(answer, r, err)
 	}
 	if answer.cut {

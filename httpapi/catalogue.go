@@ -145,7 +145,11 @@ func planned(o *engine.PlanOutcome, dry bool, err error) (wire.PlanChanges, erro
 		return wire.PlanChanges{}, refuse(badPlan, planRefused, placesOf(o.Problems)...)
 	}
 	changes := listOf(o.Changes, func(c *engine.Change) wire.PlanChange { return wire.PlanChange(*c) })
-	return wire.PlanChanges{Applied: !dry, DryRun: dry, Changes: changes, Notes: placesOf(o.Notes)}, nil
+	j := wire.PlanChanges{Applied: !dry, DryRun: dry, Changes: changes, Notes: placesOf(o.Notes)}
+	if dry {
+		j.NeedsApproval = o.Approval
+	}
+	return j, nil
 }
 
 func placesOf(of []engine.Problem) []wire.PlanProblem {

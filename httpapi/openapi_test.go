@@ -41,6 +41,11 @@ func (to *adminRoute) operation() wire.Operation {
 		op.Security = []string{"opsToken"}
 		op.Description = strings.TrimSpace("Role " + string(to.needs) + ". " + op.Description)
 	}
+	if to.does.awaits {
+		op.Answers = append(op.Answers, wire.Answer{Status: http.StatusAccepted,
+			Says:   "Nothing was changed yet: a second operator must approve it.",
+			Bodies: wire.Bodies{wire.JSON: {wire.Approval{}}}})
+	}
 	if to.again == keyed {
 		op.Headers = []string{"OperatorKey"}
 		op.Problems += " 503"
@@ -101,6 +106,8 @@ func TestOpenAPIIsCurrent(t *testing.T) {
 			wire.ZoneAckUnknown, wire.ZoneAckSingleZone},
 		"pay_token":     {"malformed", "key", "signature", "expired", "order", "used", "differs"},
 		"sink":          sinkStates,
+		"approval_kind": names(1, func(i int) string { return engine.ApprovalKind(i).String() }),
+		"approval":      names(1, func(i int) string { return engine.ApprovalState(i).String() }),
 		"switch_action": names(1, func(i int) string { return engine.SwitchAction(i).String() }),
 	})
 	if err != nil {

@@ -43,6 +43,8 @@ const (
 	tooSlow
 	conflict
 	unsure
+	ownApproval
+	baseChanged
 	notHeld
 	notAtFloor
 	tooLarge
@@ -94,6 +96,8 @@ var problemTable = [problemKinds]problemRow{
 	tooSlow:          {http.StatusRequestTimeout, "timeout", "The request took too long to arrive"},
 	conflict:         {http.StatusConflict, "conflict", "The state of things forbids it"},
 	unsure:           {http.StatusConflict, "unsure", "It could end a sale"},
+	ownApproval:      {http.StatusForbidden, "own-approval", "Another operator must approve it"},
+	baseChanged:      {http.StatusConflict, "base-changed", "It would be another change by now"},
 	notHeld:          {http.StatusConflict, "order-state", "The order's state forbids it"},
 	notAtFloor:       {http.StatusConflict, "not-at-floor", "The price is not at its floor yet"},
 	tooLarge:         {http.StatusRequestEntityTooLarge, "too-large", "The request body is too large"},
@@ -156,7 +160,13 @@ var refusalTable = map[engine.Reason]struct {
 	engine.ReasonShrinks: {unsure,
 		"Fewer than half of the supplier's products would be left, and nothing was changed. If that is meant, say so " +
 			"with ?sure=true (--yes)."},
-	engine.ReasonRefused: {conflict, "The present state does not allow it. Look at it again before asking once more."},
+	engine.ReasonOwnApproval: {ownApproval,
+		"You asked for this change yourself: another operator must approve it. You can take it back by rejecting it."},
+	engine.ReasonBaseChanged: {baseChanged, "What it would change is not what it would have changed when it was " +
+		"asked for, and nothing was changed. Reject it, and have it asked for again, by what there is now."},
+	engine.ReasonApprovalOver: {conflict, "Somebody has decided about it already, or it has expired."},
+	engine.ReasonRefused: {conflict,
+		"The present state does not allow it. Look at it again before asking once more."},
 }
 
 // unknownOutcome reports whether err leaves open what became of a request.

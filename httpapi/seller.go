@@ -137,6 +137,19 @@ type Operator struct {
 	Archive
 	Shipping
 	PersonalOffice
+	Approver
+}
+
+// Approver has the changes that a second operator must approve. Whatever change of an operator's
+// must be is not made, and gives an engine.Awaits.
+type Approver interface {
+	// Approvals gives those that are kept, the newest first, without what they would change
+	// now, and the rules that ask for them.
+	Approvals() ([]engine.ApprovalView, engine.ApprovalRules, error)
+	Approval(no engine.ApprovalNo) (v engine.ApprovalView, known bool, err error)
+	// Decide approves a change, which is made then, or rejects it. Where it has problems today
+	// nothing is decided. Refusals: ReasonOwnApproval, ReasonBaseChanged, ReasonApprovalOver.
+	Decide(ctx context.Context, by engine.By, d engine.Decision, note string) (engine.ApprovalView, error)
 }
 
 // Catalogue is what is for sale, and what operators change about it.

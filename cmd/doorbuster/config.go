@@ -67,6 +67,7 @@ type Config struct {
 	Thresholds ThresholdsConfig
 	Metrics    MetricsConfig
 	Traces     TracesConfig
+	Approving  engine.ApprovalRules
 
 	StopDelay           time.Duration
 	LogLevel, LogFormat string
@@ -209,6 +210,7 @@ func (c *Config) table() *settings.Table {
 	t := &settings.Table{}
 	c.addNode(t)
 	c.addCrowd(t)
+	c.addApprovals(t)
 	c.addPersonal(t)
 	c.addStorefront(t)
 	c.addMoney(t)
@@ -375,6 +377,24 @@ func (c *Config) addCrowd(t *settings.Table) {
 		"`file` with the bearer token that the risk service is asked with; read again when it changes")
 }
 
+func (c *Config) addApprovals(t *settings.Table) {
+	t.Topic("Approvals")
+	a := &c.Approving
+	settings.Add(t, &a.PlanUnits, "approvals.plan_units", 0, "another operator must approve a plan that makes or "+
+		"changes listings of so many units or more in all; 0 = of any number none must; the same on all nodes, for "+
+		"those of the leader count", settings.Between[int64](0, engine.MaxStock))
+	settings.Add(t, &a.PlanListings, "approvals.plan_listings", 0, "another operator must approve a plan that makes "+
+		"or changes so many listings or more, or the sessions of so many; 0 = of any number none must",
+		settings.Between[int64](0, 1_000_000))
+	settings.Add(t, &a.Words, "approvals.words", false,
+		"another operator must approve what changes the words of a sale, by hand or by a plan")
+	settings.Add(t, &a.EndSession, "approvals.end_session", false,
+		"another operator must approve the end of a session, and a plan that has one end sooner")
+	settings.Add(t, &a.Within, "approvals.within", engine.ApprovalLife,
+		"how long a change waits for its approval before that expires", settings.Between(time.Minute,
+			engine.MaxApprovalLife))
+}
+
 func (c *Config) addPersonal(t *settings.Table) {
 	t.Topic("Personal data")
 	p := &c.Personal
@@ -532,6 +552,8 @@ func (c *Config) agree() error {
 		"token_bytes: a token of %d bytes does not fit into header_bytes, %d", c.Tokens.Bytes, c.Doors.HeaderBytes)
 	bad(c.Traces.Endpoint == "" && c.Traces.TokenFile != "", "traces.token_file: there is no traces.endpoint to send "+
 		"it to")
+	bad(c.Dev && c.Approving != engine.ApprovalRules{Within: c.Approving.Within}, "approvals: with --dev all "+
+		"operators have one name, so that nobody could approve anything; give --ops-key-file instead")
 	bad(c.Risk.URL == "" && c.Risk.TokenFile != "", "risk.token_file: there is no risk.url to ask with it")
 	bad(c.Cashier.URL != "" && c.Cashier.KeyFile == "" && !c.Dev,
 		"cashier.key_file: the cashier at %s must know who asks "+

@@ -113,6 +113,8 @@ var samples = map[string]string{
 	"warnings-repeat": "9m", "warnings-pass-on": "9m", "warnings-fault-percent": "9", "warnings-hot-per-second": "999",
 	"metrics-listings": "9", "traces-endpoint": "http://127.0.0.1:9/", "traces-sample-ratio": "0.9",
 	"warnings-fsync": "9ms", "warnings-callbacks-silent": "9m",
+	"approvals-plan-units": "9", "approvals-plan-listings": "9", "approvals-words": "true",
+	"approvals-end-session": "true", "approvals-within": "9m",
 }
 
 func TestEverySettingInThreePlaces(t *testing.T) {
@@ -136,6 +138,8 @@ func TestEverySettingInThreePlaces(t *testing.T) {
 				fixed = []string{"--data=/x"}
 			} else if f.Name == "data" {
 				fixed = []string{"--dev"}
+			} else if strings.HasPrefix(f.Name, "approvals-") { // everybody is one operator in --dev
+				fixed = []string{"--data=/x", "--shopper-key-file=/s", "--ops-key-file=/o"}
 			}
 			byFlag, err := load(t, append(fixed, "--"+f.Name+"="+value)...)
 			if err != nil || reflect.DeepEqual(byFlag, basis) && f.Name != "dev" {

@@ -10,14 +10,16 @@ import (
 // triedElsewhere are the keyed routes that need a sink or a supplier's server, with what
 // sees to their repetition.
 var triedElsewhere = map[string]string{
-	"/admin/v1/sinks/{sink}/pause":         "says how it shall be",
-	"/admin/v1/sinks/{sink}/resume":        "says how it shall be",
-	"/admin/v1/sinks/{sink}/forget":        "says how it shall be",
-	"/admin/v1/sinks/{sink}/replay":        "TestPauseAndReplay",
-	"/admin/v1/sinks/{sink}/letters/send":  "TestDeadLetters",
-	"/admin/v1/sinks/{sink}/letters/drop":  "TestDeadLetters",
-	"/admin/v1/alarms/{alarm}/acknowledge": "an alarm that is on is acknowledged, or was",
-	"/admin/v1/suppliers/{supplier}/pull":  "a catalogue takes the place of the same one",
+	"/admin/v1/sinks/{sink}/pause":           "says how it shall be",
+	"/admin/v1/sinks/{sink}/resume":          "says how it shall be",
+	"/admin/v1/sinks/{sink}/forget":          "says how it shall be",
+	"/admin/v1/sinks/{sink}/replay":          "TestPauseAndReplay",
+	"/admin/v1/sinks/{sink}/letters/send":    "TestDeadLetters",
+	"/admin/v1/sinks/{sink}/letters/drop":    "TestDeadLetters",
+	"/admin/v1/alarms/{alarm}/acknowledge":   "an alarm that is on is acknowledged, or was",
+	"/admin/v1/approvals/{approval}/approve": "TestPlansAwaitApproval",
+	"/admin/v1/approvals/{approval}/reject":  "an approval is over once",
+	"/admin/v1/suppliers/{supplier}/pull":    "a catalogue takes the place of the same one",
 }
 
 // changesOfGoods are those of the catalogue, of parcels and of personal data.

@@ -277,6 +277,7 @@ func (n *node) openRooms() (err error) {
 	// epoch needs the log: the leader in between waits until both are connected.
 	cc.Decider = decider{n.office.Group, n.intake.Archive, n.reports}
 	cc.Alarms = n.roomAlarms
+	cc.Approving = n.cfg.Approving
 	if n.cfg.HTTP != "" && n.cfg.RateLimit.Address.PerSecond > 0 {
 		cc.Demand = n.shoppers.Guard()
 	}

@@ -197,6 +197,13 @@ func (c *Client) Open(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, c.Broken(err, changing)
 	}
+	if response.StatusCode == http.StatusAccepted {
+		awaits := &Awaits{}
+		if err := c.Decode(text, &awaits.Approval); err != nil {
+			return nil, err
+		}
+		return nil, awaits
+	}
 	return nil, c.Refusal(response.StatusCode, text)
 }
 

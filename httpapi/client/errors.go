@@ -55,6 +55,22 @@ func (r *Refused) Passes() bool {
 	return false
 }
 
+// Awaits is a change that was not made yet: a second operator must approve it, unless somebody
+// has decided about it already.
+type Awaits struct{ Approval wire.Approval }
+
+func (a *Awaits) Error() string {
+	said := fmt.Sprintf("nothing was changed yet: another operator must approve it, by 'doorbuster approvals "+
+		"approve %d'", a.Approval.ID)
+	if a.Approval.State != "pending" {
+		said = fmt.Sprintf("it was asked for before, as approval %d, which is %s", a.Approval.ID, a.Approval.State)
+	}
+	for _, why := range a.Approval.Why {
+		said += "\n  " + shown(why)
+	}
+	return said
+}
+
 // Refusal makes an error of an answer that is no 200.
 func (c *Client) Refusal(status int, body []byte) *Refused {
 	r := &Refused{Addr: c.cfg.Addr, Status: status}

@@ -154,6 +154,23 @@ func (c *Client) Order(ctx context.Context, orderNo string) (*wire.OpsOrder, err
 	return get[wire.OpsOrder](ctx, c, v1+"/orders/"+url.PathEscape(orderNo))
 }
 
+// Approvals gives changes that a second operator must approve, of a state or ("") of all.
+func (c *Client) Approvals(ctx context.Context, state string) (*wire.Approvals, error) {
+	return get[wire.Approvals](ctx, c, asked(v1+"/approvals", "state", state))
+}
+
+// Approval gives one, with its diff.
+func (c *Client) Approval(ctx context.Context, id uint32) (*wire.Approval, error) {
+	return get[wire.Approval](ctx, c, approval(id))
+}
+
+// DecideApproval approves a change, which is made then, or rejects it, as verb says.
+func (c *Client) DecideApproval(ctx context.Context, id uint32, verb, note string) (*wire.Approval, error) {
+	return post[wire.Approval](ctx, c, approval(id)+"/"+verb, why(note))
+}
+
+func approval(id uint32) string { return v1 + "/approvals/" + strconv.FormatUint(uint64(id), 10) }
+
 // Void takes an order back.
 func (c *Client) Void(ctx context.Context, orderNo, note string) (*wire.OpsOrder, error) {
 	return post[wire.OpsOrder](ctx, c, v1+"/orders/"+url.PathEscape(orderNo)+"/void", why(note))

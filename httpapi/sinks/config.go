@@ -130,7 +130,7 @@ func Tells(kind engine.EventKind) bool {
 		engine.PlanRefused, engine.SessionUnchanged, engine.RulesRaised, engine.CommandRefused, engine.BatchRefused,
 		engine.IntentRepeated, engine.SessionCleared, engine.BargainConfirmed, engine.ProductsStaged,
 		engine.ProductUnchanged, engine.OrdersHandled, engine.SinkMoved, engine.SinkSteered,
-		engine.AlarmNoted:
+		engine.AlarmNoted, engine.ApprovalAsked, engine.ApprovalWasRejected, engine.ApprovalUnchanged:
 		return false
 	}
 	return true

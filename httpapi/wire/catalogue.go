@@ -199,6 +199,8 @@ type PlanChanges struct {
 	// What forbids nothing, and whoever applies the plan should know: what operators have
 	// changed and stays, names of profiles and lists that nobody has defined.
 	Notes []PlanProblem `json:"notes,omitempty"`
+	// Of a dry run: why a second operator must approve it.
+	NeedsApproval []string `json:"needs_approval,omitempty"`
 }
 
 // PlanChange is one difference that a plan makes.

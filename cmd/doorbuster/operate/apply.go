@@ -153,14 +153,13 @@ func located(said []wire.PlanProblem, name string, result *plan.Result) plan.Pro
 	return problems
 }
 
-// printChanges tells the changes in groups, one for the products and one for each sale
-// and session, and what they come to.
-func printChanges(w io.Writer, a *wire.PlanChanges) error {
+// printDiff tells changes in groups, one for the products and one for each sale and
+// session.
+func printDiff(w io.Writer, changes []wire.PlanChange) error {
 	var b strings.Builder
 	paint := cli.PaintFor(w)
-	created, changed, removed := 0, 0, 0
 	group := ""
-	for i, c := range a.Changes {
+	for i, c := range changes {
 		if g := groupOf(c.Path); g != group {
 			if i > 0 {
 				b.WriteByte('\n')
@@ -169,18 +168,36 @@ func printChanges(w io.Writer, a *wire.PlanChanges) error {
 		}
 		switch {
 		case c.Before == "":
-			created++
 			said := ""
 			if c.After != "" && c.After != "new" {
 				said = ": " + c.After
 			}
 			b.WriteString(paint(cli.Green, cli.Shown("+ "+c.Path+said)) + "\n")
 		case c.After == "":
-			removed++
 			b.WriteString(paint(cli.Red, cli.Shown("- "+c.Path+": "+c.Before)) + "\n")
 		default:
-			changed++
 			b.WriteString(paint(cli.Yellow, cli.Shown("~ "+c.Path+": "+c.Before+" → "+c.After)) + "\n")
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// printChanges tells the changes, and what they come to.
+func printChanges(w io.Writer, a *wire.PlanChanges) error {
+	if err := printDiff(w, a.Changes); err != nil {
+		return err
+	}
+	var b strings.Builder
+	created, changed, removed := 0, 0, 0
+	for _, c := range a.Changes {
+		switch {
+		case c.Before == "":
+			created++
+		case c.After == "":
+			removed++
+		default:
+			changed++
 		}
 	}
 	if len(a.Changes) > 0 {
@@ -203,6 +220,9 @@ func printChanges(w io.Writer, a *wire.PlanChanges) error {
 		summary += "; dry run: nothing was changed"
 	}
 	b.WriteString(summary + "\n")
+	for _, why := range a.NeedsApproval {
+		b.WriteString(cli.Shown("another operator must approve it: "+why) + "\n")
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

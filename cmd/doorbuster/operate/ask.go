@@ -148,6 +148,10 @@ func asking[A any](o *nodeOptions, get func(context.Context, *client.Client) (*A
 			return err
 		}
 		answer, err := get(c.Context(), node)
+		var awaits *client.Awaits
+		if errors.As(err, &awaits) && o.output == "json" {
+			err = errors.Join(err, cli.PrintJSON(c.OutOrStdout(), awaits.Approval))
+		}
 		if err != nil {
 			return err
 		}

@@ -121,7 +121,7 @@ func newWatched(t *testing.T) *watched {
 	w.Shop = &nodetest.Shop{T: t, Dir: s.Dir, Logs: nodetest.NewLogBook()}
 	w.Start(nodetest.Command(t, "serve", "--data", s.Dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0",
 		"--log-format", "json", "--config", config, "--shopper-key-file", key("shoppers"), "--cashier-key-file",
-		key("cashiers"), "--ops-key-file", ops))
+		key("cashiers"), "--ops-key-file", ops, "--approvals-end-session"))
 	w.AwaitServing()
 	for _, role := range []string{"viewer", "operator", "admin"} {
 		status, out, errs := nodetest.Tool(t, "", "token", "--sub", "olga", "--role", role, "--key-file", ops)
@@ -130,6 +130,10 @@ func newWatched(t *testing.T) *watched {
 		}
 		w.tokens[role], w.files[role] = strings.TrimSpace(out), file(t, role+".token", out)
 	}
+	if a := w.ask("operator", "POST", "/admin/v1/sessions/later/end"); a.Status != 202 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	w.named["approval"] = "1"
 	return w
 }
 
@@ -332,7 +336,8 @@ func (w *watched) compare(template, path, accept string, shown map[string]bool) 
 // commands runs every command that asks an operations API, as a viewer.
 func (w *watched) commands() {
 	asks := map[string]string{ // what only looks, and with which arguments
-		"alarms": "--json", "bargains list": "--json", "bargains show": w.named["code"], "cluster status": "--json",
+		"alarms": "--json", "approvals list": "--json", "approvals show": "1",
+		"bargains list": "--json", "bargains show": w.named["code"], "cluster status": "--json",
 		"draw show": "drawn/mask", "draw verify": "drawn/mask", "events tail": "--from 0 --json",
 		"hot": "--json", "lists export": "risk/phones|risk/addresses --format ndjson",
 		"lists show": "|risk/phones|risk/addresses " +
@@ -377,7 +382,8 @@ func (w *watched) commands() {
 
 // changing are the commands that change something, which a viewer may not.
 var changing = strings.Split("alarms ack|alarms silence|"+
-	"apply|backup|bargains end|bench rush|cluster backup|cluster drain|cluster join|"+
+	"apply|approvals approve|approvals reject|"+
+	"backup|bargains end|bench rush|cluster backup|cluster drain|cluster join|"+
 	"cluster prefer|cluster promote|cluster remove|cluster snapshot|cluster transfer|cluster undrain|cluster zone-ack|"+
 	"erase|lists add|lists forget|lists import|lists remove|plays apply|products delete|products import|products pull|"+
 	"products retire|products revive|reconcile|reconcile set-aside|reservations add|reservations import|"+
