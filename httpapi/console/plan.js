@@ -55,8 +55,8 @@ function Checklist({ of }) {
   <//>`;
 }
 
-const Checks = ({ list, of }) => html`<ul class="checks">${list.map((c) => html`
-      <li key=${`${c.name} ${c.about}`} class="check" data-is=${c.state}>
+const Checks = ({ list, of }) => html`<ul class="points">${list.map((c) => html`
+      <li key=${`${c.name} ${c.about}`} class="point" data-is=${c.state}>
         <${State} group="check" is=${c.state} />
         <div><p><strong>${t("checked." + c.name)}</strong> ${c.about && html`<bdi class="hint">${c.about}</bdi>`}</p>
           <p>${local(c.says)}</p>${c.do && html`<p class="do">${c.do}</p>`}</div>

@@ -24,6 +24,7 @@ type Fleet struct {
 	Extra   string        // further lines of every node's configuration
 	Nodes   []*Member
 	Alone   bool // it is no cluster, but a node by itself
+	Guarded bool // it is for use, not for trying out: everybody needs a token
 }
 
 // Member is a node of a fleet, running or not.
@@ -151,7 +152,10 @@ func (m *Member) clusterSection() string {
 // Launch starts the node's process.
 func (m *Member) Launch(more ...string) {
 	m.T.Helper()
-	args := append([]string{"serve", "--dev", "--config", m.Config()}, more...)
+	args := append([]string{"serve", "--config", m.Config()}, more...)
+	if !m.Fleet.Guarded {
+		args = append(args, "--dev")
+	}
 	path := m.Executable
 	if path == "" {
 		path = builtProgram(m.T)
@@ -241,7 +245,11 @@ type ClusterStatusNode struct {
 
 // Status asks a node; ok is false if it does not answer.
 func (m *Member) Status() (s ClusterStatus, ok bool) {
-	a, err := m.Request("GET", "http://"+m.Admin+"/admin/v1/cluster", "")
+	var header []string
+	if m.Token != "" {
+		header = []string{"Authorization", "Bearer " + m.Token}
+	}
+	a, err := m.Request("GET", "http://"+m.Admin+"/admin/v1/cluster", "", header...)
 	if err != nil || a.Status != 200 {
 		return s, false
 	}
