@@ -19,6 +19,12 @@ export function Said() {
   </div>`;
 }
 
+// awaits reports whether what came of a change is that a second operator must approve it.
+export const awaits = (answer) => answer?.state === "pending" && Boolean(answer.expires);
+
+// outcome says what came of a change: done, or that it waits.
+const outcome = (answer, done) => (awaits(answer) ? t("word.awaits", { id: answer.id }) : done);
+
 const mostProblems = 10;
 
 // Problem shows what went wrong, if anything has.
@@ -244,9 +250,9 @@ function Asking({ label, title, text, fields, note, yes, done, onDo, onClose }) 
   const send = async () => {
     const values = { ...form.values, note: form.values.note.trim() };
     if (!values.note) delete values.note;
-    await onDo(values);
+    const answer = await onDo(values);
     onClose();
-    said(done);
+    said(outcome(answer, done));
   };
   return html`<${Dialog} title=${title || label} onClose=${onClose}>
     ${text && html`<p>${text}</p>`}
@@ -271,9 +277,9 @@ function Certain({ label, name, title, text, fields, done, onDo, children, onClo
     const { typed, ...values } = form.values;
     values.note = values.note.trim();
     if (!values.note) delete values.note;
-    await onDo(values);
+    const answer = await onDo(values);
     onClose();
-    said(done);
+    said(outcome(answer, done));
   });
   return html`<${Dialog} title=${title || label} onClose=${onClose} grave>
     <form class="stack" onSubmit=${(event) => event.preventDefault()}>

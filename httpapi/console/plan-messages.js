@@ -4,7 +4,7 @@ import { html, useState } from "./html.js";
 import { at, change, get, may, useQuery } from "./api.js";
 import { setQuery } from "./route.js";
 import { named, t } from "./words.js";
-import { Ask, Asked, Card, Dialog, Empty, Field, Form, said, useFields } from "./parts.js";
+import { Ask, Asked, Card, Dialog, Empty, Field, Form, awaits, said, useFields } from "./parts.js";
 import { Wrong } from "./review.js";
 import "./words-plan.js";
 
@@ -35,10 +35,10 @@ function Editing({ message, sale, onClose }) {
       return;
     }
     const text = Object.fromEntries(tongues.map((lang) => [lang, form.values[lang].trim()]).filter(([, said]) => said));
-    if (Object.keys(text).length) await change("PUT", at("messages", sale, message.name), { text });
-    else await change("DELETE", at("messages", sale, message.name));
+    const path = at("messages", sale, message.name);
+    const answer = Object.keys(text).length ? await change("PUT", path, { text }) : await change("DELETE", path);
     onClose();
-    said(t("plan.words_done", { name: t("message." + message.name) }));
+    said(awaits(answer) ? t("word.awaits", { id: answer.id }) : t("plan.words_done", { name: t("message." + message.name) }));
   };
   return html`<${Dialog} title=${t("message." + message.name)} onClose=${onClose}>
     ${message.placeholders.length > 0 && html`<p class="hint">${t("plan.placeholders", { list: message.placeholders.map((p) => `{${p}}`).join(", ") })}</p>`}

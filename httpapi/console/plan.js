@@ -9,6 +9,7 @@ import { Asked, Card, Empty, Facts, Field, Form, State, Table, Time, said } from
 import { Finals, Steps, When, over, stateOf } from "./steps.js";
 import { Path, Review, Wrong, local, useReview } from "./review.js";
 import { NewSession, Prices, SessionForm } from "./plan-form.js";
+import { Approvals } from "./plan-approvals.js";
 import { Words } from "./plan-messages.js";
 import "./words-names.js";
 import "./words-plan.js";
@@ -122,7 +123,7 @@ function File({ session }) {
     <${Review} of=${review} onDone=${() => change("")} />`;
 }
 
-const parts = { sessions: null, file: File, words: Words };
+const parts = { sessions: null, file: File, words: Words, approvals: Approvals };
 
 const Parts = ({ at: part }) => html`<nav class="tabs" aria-label=${t("view.plan")}>${Object.keys(parts).map((name) => html`
   <a href=${name === "sessions" ? "/plan" : `/plan?part=${name}`} aria-current=${name === part ? "page" : undefined}>${t("planpage." + name)}</a>`)}</nav>`;

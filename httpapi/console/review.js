@@ -4,7 +4,8 @@
 import { html, useState } from "./html.js";
 import { Refused, at, change, withQuery } from "./api.js";
 import { moment, number, t } from "./words.js";
-import { Card, Form, Problem, said } from "./parts.js";
+import { go } from "./route.js";
+import { Card, Form, Problem, awaits, said } from "./parts.js";
 import "./words-plan.js";
 
 const patience = 60000; // a plan of many sessions takes its time
@@ -49,22 +50,28 @@ export function useReview() {
 // Review shows what the plan of a review would change, and applies it. onDone is told once it is.
 export function Review({ of: { plan, set, forget }, onDone }) {
   if (!plan) return null;
-  const { changes, notes = [] } = plan.answer;
+  const { changes, notes = [], needs_approval: why = [] } = plan.answer;
   const apply = async () => {
     const answer = await look(plan);
     if (gist(answer) !== gist(plan.answer)) {
       set({ ...plan, answer });
       throw new Refused(409, { title: t("plan.moved"), detail: t("plan.moved_say") });
     }
-    await post(at("plan"), plan);
+    const told = await post(at("plan"), plan);
     forget();
+    if (awaits(told)) {
+      said(t("word.awaits", { id: told.id }));
+      go(withQuery("/plan", { part: "approvals", id: told.id }));
+      return;
+    }
     said(t("plan.applied"));
     onDone?.();
   };
   return html`<${Card} id="review" title=${changes.length ? t("plan.would", { n: number(changes.length) }) : t("plan.would_not")}>
     <${Diff} of=${changes} />
     ${notes.length > 0 && html`<h3>${t("plan.notes")}</h3><ul class="notes">${notes.map((n) => html`<li class="warn"><${Path} of=${n.path} /> ${local(n.message)}</li>`)}</ul>`}
-    ${changes.length > 0 ? html`<${Form} className="buttons" label=${t("plan.apply")} onDo=${apply}>
+    ${why.length > 0 && html`<div class="notice"><p><strong>${t("approval.needed")}</strong></p><ul>${why.map((line) => html`<li>${line}</li>`)}</ul></div>`}
+    ${changes.length > 0 ? html`<${Form} className="buttons" label=${t(why.length > 0 ? "approval.ask" : "plan.apply")} onDo=${apply}>
       <button type="button" onClick=${forget}>${t("word.cancel")}</button><//>` : null}
   <//>`;
 }

@@ -125,6 +125,7 @@ add({
   "word.retry": ["Try again", "重试"],
   "word.more_problems": ["and {n} more", "另有 {n} 条"],
   "word.type": ["To go on, type {name}", "如需继续，请输入 {name}"],
+  "word.awaits": ["Not done yet: a second operator must approve it. It is number {id} of the approvals, under Plan.", "尚未执行：须由另一位运营批准，见“计划 · 审批”第 {id} 号。"],
   "word.final": ["This can't be undone.", "此操作无法撤销。"],
 
   "state.draft": ["draft", "草稿"],

@@ -91,11 +91,12 @@ sales:
 // person, checked, opened, watched in a rush, seen to, and reported, in the console alone.
 func TestASaleThroughTheConsole(t *testing.T) {
 	b := browser.Open(t)
-	o := openOffice(t, "")
+	o := openOffice(t, "approvals: {plan_units: 50, end_session: true}\n")
 	leader := o.Leader()
 	drained := o.Others(leader)[0]
 	at := "http://" + leader.Admin
 	olga := o.enters(b, leader, "olga", auth.Operator)
+	piet := o.enters(b, leader, "piet", auth.Operator)
 	adam := o.enters(b, leader, "adam", auth.Admin)
 	vera := o.enters(b, leader, "vera", auth.Viewer)
 
@@ -111,8 +112,27 @@ func TestASaleThroughTheConsole(t *testing.T) {
 	olga.AwaitText("#review ins", "new, opens")
 	olga.Accessible()
 	olga.Screenshot("sale-diff")
-	clicks(olga, "#review", "Apply it")
-	olga.AwaitText(".said", "The plan is applied")
+	olga.AwaitText("#review .notice", "approvals.plan_units")
+	clicks(olga, "#review", "Ask for approval")
+	olga.AwaitText(".said", "a second operator must approve it")
+	olga.AwaitText("main .card .card", "You asked for it")
+	if a := leader.Ops("GET", "/admin/v1/sessions/rush", ""); a.Status != 404 {
+		t.Errorf("before it is approved there is %s", a.Body)
+	}
+
+	// Approve.
+	clicks(piet, ".tabs", "Approvals")
+	piet.AwaitText(".card .diff ins", "new, opens")
+	seen(t, piet, at+"/plan?part=approvals", "sale-approval", `document.querySelector(".card .diff ins")`)
+	vera.Go(at + "/plan?part=approvals")
+	vera.Await(`document.querySelector(".card .diff ins") && !document.querySelector("main button")`)
+	piet.Go(at + "/plan?part=approvals")
+	clicks(piet, "main", "Approve")
+	piet.Accessible()
+	piet.Type(`dialog input[name="note"]`, "as we said")
+	piet.Click("dialog button[type=submit]")
+	piet.AwaitText(".said", "Approved and done")
+	piet.AwaitText("td", "as we said")
 
 	// Check, and open.
 	olga.Go(at + "/plan/rush")
@@ -172,6 +192,13 @@ func TestASaleThroughTheConsole(t *testing.T) {
 	clicks(olga, "#doings", "End")
 	olga.Type(`dialog input[name="typed"]`, "rush")
 	olga.Click("dialog button.danger")
+	olga.AwaitText(".said", "a second operator must approve it")
+	piet.Go(at + "/plan?part=approvals")
+	clicks(piet, "main", "Approve")
+	piet.Type(`dialog input[name="typed"]`, "rush") // it can't be undone
+	piet.Accessible()
+	piet.Click("dialog button.danger")
+	piet.AwaitText(".said", "Approved and done")
 	olga.AwaitText("#doings .state", "ended")
 	olga.Go(at + "/after/rush")
 	olga.AwaitText(".facts", fmt.Sprintf("%d units", o.granted(leader)))
