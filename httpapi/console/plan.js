@@ -40,7 +40,7 @@ function Sessions({ all, session }) {
 
 const places = {
   session: (of) => `/plan/${encodeURIComponent(of.id)}#doings`, stock: (of) => `/plan/${encodeURIComponent(of.id)}#change`, words: (of) => withQuery("/plan", { part: "words", sale: of.sale }),
-  clocks: () => "/cluster", quorum: () => "/cluster", zones: () => "/cluster", alarms: () => "/now#alarms",
+  lists: () => "/crowd", clocks: () => "/cluster", quorum: () => "/cluster", zones: () => "/cluster", alarms: () => "/now#alarms",
 };
 const worst = ["bad", "warn"];
 
@@ -111,7 +111,7 @@ function File({ session }) {
   return html`<${Card} title=${t("plan.file")} aside=${html`<a class="button" href=${at("plan")} download="plan.yaml">${t("plan.export")}</a>`}>
       <p class="hint">${t("plan.file_say")}</p>
       ${may(session, "operator") && html`
-        <${Form} className="stack" label=${t("plan.look")} onDo=${() => review.look(text, "application/yaml")}>
+        <${Form} className="stack plan-form" label=${t("plan.look")} onDo=${() => review.look(text, "application/yaml")}>
           <div class="row">
             <${Field} label=${t("plan.choose")} kind="file" accept=".yaml,.yml,.json,application/yaml,application/json" onClick=${again} onValue=${take} />
             <button type="button" onClick=${() => fetchPlan().catch((error) => said(error.message, true))}>${t("plan.begin")}</button>
