@@ -2,6 +2,7 @@ package actors
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"doorbuster/engine"
@@ -104,6 +105,8 @@ type batcher struct {
 	sequence uint64
 	due      engine.Time
 	tick     bool // propose even with no command, for time's sake
+
+	batches, commands atomic.Uint64 // proposed so far
 
 	began time.Time // when the last entry was proposed; of the goroutine that proposes
 	last  int       // its commands
@@ -339,6 +342,8 @@ func (b *batcher) propose() bool {
 
 	header.Commands = len(taken.pending)
 	b.began, b.last = time.Now(), header.Commands
+	b.batches.Add(1)
+	b.commands.Add(uint64(header.Commands))
 	b.flights <- flight{header.Epoch, b.log.Propose(taken.headed(header)), taken.pending, taken.way, b.began}
 	return true
 }
@@ -365,6 +370,13 @@ func (b *batcher) recycle(over []pending) {
 		b.spare = append(b.spare, over[:0])
 	}
 	b.mu.Unlock()
+}
+
+// gathered gives how many commands wait for the next entry.
+func (b *batcher) gathered() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.next.pending)
 }
 
 // shutdown ends both goroutines; what is in flight is completed first.

@@ -567,12 +567,18 @@ type Stats struct {
 	Actors         int64 // listings whose actor has been needed
 	JournalEntries int64 // in use
 	JournalLost    uint64
+	Batches        uint64 // proposed
+	Commands       uint64 // in them
+	Gathering      int64  // commands that wait for the next batch
+	InFlight       int64  // batches on their way
 }
 
 // Stats gives the counters.
 func (g *Group) Stats() Stats {
 	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(),
 		FrozenListings: g.frozen.Load()}
+	s.Batches, s.Commands = g.batcher.batches.Load(), g.batcher.commands.Load()
+	s.Gathering, s.InFlight = int64(g.batcher.gathered()), int64(len(g.batcher.tokens))
 	if j := g.journal; j != nil {
 		s.JournalEntries, s.JournalLost = j.used.Load(), j.lostSoFar()
 	}

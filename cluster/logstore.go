@@ -55,6 +55,8 @@ type LogStore struct {
 	mu      sync.Mutex
 	records []wal.Record // reused between calls
 
+	appendedEntries, appendedBytes atomic.Uint64
+
 	began  time.Time
 	stored [64]storedEntry // the newest, by index
 
@@ -184,6 +186,10 @@ func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 	if err != nil {
 		return fmt.Errorf("cluster: store entries: %w", err)
 	}
+	for _, e := range entries {
+		s.appendedBytes.Add(uint64(entryMetaBytes + len(e.Extensions) + len(e.Data)))
+	}
+	s.appendedEntries.Add(uint64(len(entries)))
 	now := int64(time.Since(s.began))
 	for _, e := range entries[max(0, len(entries)-len(s.stored)):] {
 		stored := &s.stored[e.Index%uint64(len(s.stored))]

@@ -37,6 +37,34 @@ func (n *Node) Status() Status {
 	}
 }
 
+// Stats are what a node counts of its share in the group.
+type Stats struct {
+	LeaderGained    int64 // how often it began to lead
+	CommitIndex     engine.LogIndex
+	LeaderSilent    time.Duration // since it heard of a leader; 0 on that, and before it has heard of one
+	Held            int           // entries that are committed and wait for another zone
+	HeldFor         time.Duration // the oldest of these
+	AppendedEntries uint64        // to the log, since it started
+	AppendedBytes   uint64        // without the log's own headers
+	SinceSnapshot   int64         // bytes of entries applied since the last snapshot
+}
+
+// Stats gives them.
+func (n *Node) Stats() Stats {
+	s := Stats{LeaderGained: n.gains.Load(), CommitIndex: engine.LogIndex(n.raft.CommitIndex()),
+		AppendedEntries: n.store.appendedEntries.Load(), AppendedBytes: n.store.appendedBytes.Load(),
+		SinceSnapshot: n.fsm.written.Load()}
+	if heard := n.raft.LastContact(); n.raft.State() != raft.Leader && !heard.IsZero() {
+		s.LeaderSilent = time.Since(heard)
+	}
+	n.fsm.hold.Lock()
+	defer n.fsm.hold.Unlock()
+	if s.Held = len(n.fsm.held); s.Held > 0 {
+		s.HeldFor = time.Since(n.fsm.held[0].since)
+	}
+	return s
+}
+
 func (n *Node) role() string {
 	switch n.raft.State() {
 	case raft.Leader:

@@ -123,6 +123,8 @@ type AdminConfig struct {
 
 	// Logger hears of faults. Default: nowhere.
 	Logger *slog.Logger
+	// Exemplars lets scrapers ask for OpenMetrics, whose histograms have examples.
+	Exemplars bool
 	// Registerer takes this API's metrics, Gatherer gives those of the process.
 	// Default: none.
 	Registerer prometheus.Registerer
@@ -250,7 +252,7 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	if cfg.Gatherer != nil {
 		s.exposed = promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{
 			ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelError), MaxRequestsInFlight: 4,
-			Timeout: cfg.RequestTimeout,
+			Timeout: cfg.RequestTimeout, EnableOpenMetrics: cfg.Exemplars,
 		})
 	}
 	if !cfg.Dev {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -258,6 +259,9 @@ func (c *grabCall) write(r *fasthttp.Response) {
 	c.server.answer(r, c, c.grab.IdempotencyKey)
 	took := c.server.grabs.answered(&c.answer, c.began)
 	c.server.tallies.Of(c.answer.Session).Answered(&c.answer, took, c.grab.Shopper)
+	if c.server.grabs.exemplars != nil {
+		c.server.grabs.exemplify(c.answer.Code, took, cmp.Or(c.answer.Transaction, c.grab.Transaction))
+	}
 	if c.trace != nil {
 		c.trace.Ended(engine.StageAnswer, time.Now())
 		c.server.tracer.End(c.trace, &c.grab, &c.answer)

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -133,6 +134,8 @@ var grabBuckets = [...]time.Duration{
 type grabMetrics struct {
 	counts []atomic.Uint64 // by engine.Code, and then by engine.Reason: one addition for both
 	took   [grabClasses]durations
+	// exemplars has a grab of each bucket; nil unless they are asked for.
+	exemplars *[grabClasses][len(grabBuckets) + 1]exemplar
 
 	codeNames, reasonNames         []string
 	codeDesc, reasonDesc, tookDesc *prometheus.Desc
@@ -141,6 +144,52 @@ type grabMetrics struct {
 type durations struct {
 	buckets [len(grabBuckets) + 1]atomic.Uint64 // each alone, not added up
 	sum     atomic.Int64                        // nanoseconds
+}
+
+// exemplar is a grab of late by which a bucket can be understood.
+type exemplar struct {
+	mu          sync.Mutex
+	transaction engine.Transaction
+	took        time.Duration
+	at          time.Time
+}
+
+// exemplify keeps a grab's transaction, if it has one, with how long it took. It does not
+// wait for others who do the same.
+func (m *grabMetrics) exemplify(code engine.Code, took time.Duration, transaction engine.Transaction) {
+	if transaction == (engine.Transaction{}) || took < 0 {
+		return
+	}
+	e := &m.exemplars[classOf(code)][bucketOf(took)]
+	if e.mu.TryLock() {
+		e.transaction, e.took, e.at = transaction, took, time.Now()
+		e.mu.Unlock()
+	}
+}
+
+// withExemplars is a class's histogram with those that there are.
+func (m *grabMetrics) withExemplars(class int, histogram prometheus.Metric) prometheus.Metric {
+	var all []prometheus.Exemplar
+	for i := range m.exemplars[class] {
+		e := &m.exemplars[class][i]
+		e.mu.Lock()
+		if !e.at.IsZero() {
+			all = append(all, prometheus.Exemplar{Value: e.took.Seconds(), Timestamp: e.at,
+				Labels: prometheus.Labels{"transaction_id": e.transaction.String()}})
+		}
+		e.mu.Unlock()
+	}
+	if with, err := prometheus.NewMetricWithExemplars(histogram, all...); err == nil { // else there are none
+		return with
+	}
+	return histogram
+}
+
+func bucketOf(took time.Duration) (i int) {
+	for i < len(grabBuckets) && took > grabBuckets[i] {
+		i++
+	}
+	return i
 }
 
 func newGrabMetrics() *grabMetrics {
@@ -172,11 +221,7 @@ func (m *grabMetrics) answered(a *engine.Answer, began time.Time) time.Duration 
 	}
 	took := time.Since(began)
 	d := &m.took[classOf(a.Code)]
-	i := 0
-	for i < len(grabBuckets) && took > grabBuckets[i] {
-		i++
-	}
-	d.buckets[i].Add(1)
+	d.buckets[bucketOf(took)].Add(1)
 	d.sum.Add(int64(took))
 	return took
 }
@@ -227,7 +272,11 @@ func (m *grabMetrics) Collect(ch chan<- prometheus.Metric) {
 		}
 		total += d.buckets[len(grabBuckets)].Load()
 		sum := time.Duration(d.sum.Load()).Seconds()
-		ch <- prometheus.MustNewConstHistogram(m.tookDesc, total, sum, below, grabClassNames[class])
+		histogram := prometheus.MustNewConstHistogram(m.tookDesc, total, sum, below, grabClassNames[class])
+		if m.exemplars != nil {
+			histogram = m.withExemplars(class, histogram)
+		}
+		ch <- histogram
 	}
 }
 

@@ -103,6 +103,8 @@ type ShopperConfig struct {
 	Took func(engine.Stage, time.Duration)
 	// Tracer traces grabs. nil (the default): none is.
 	Tracer *traces.Tracer
+	// Exemplars keeps transactions of grabs as examples of how long grabs take.
+	Exemplars bool
 	// Registerer takes the metrics. Default: nobody does.
 	Registerer prometheus.Registerer
 }
@@ -286,6 +288,9 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		guard: guard, hot: cfg.Hot, tallies: cfg.Tallies, took: cfg.Took, tracer: cfg.Tracer, vault: cfg.Personal,
 		storefront: cfg.Storefront,
 		streams:    newStreams(cfg.Streams, cfg.Leaving),
+	}
+	if cfg.Exemplars {
+		s.grabs.exemplars = new([grabClasses][len(grabBuckets) + 1]exemplar)
 	}
 	if !cfg.Dev {
 		checks := auth.Config{Audience: auth.Shoppers, Keys: cfg.Tokens, MaxBytes: cfg.TokenBytes,

@@ -100,7 +100,7 @@ func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 		Dev: n.cfg.Dev, Tokens: k.ops, TokenBytes: n.cfg.Tokens.Bytes, IdleTimeout: n.cfg.Doors.IdleTimeout,
 		HeaderBytes: n.cfg.Doors.HeaderBytes, OpenMetrics: n.cfg.Tokens.OpenMetrics,
 		EventHeartbeat: n.cfg.eventHeartbeat, EventPatience: n.cfg.eventPatience, Logger: n.logger,
-		Registerer: n.metrics, Gatherer: n.metrics,
+		Registerer: n.metrics, Gatherer: n.metrics, Exemplars: n.cfg.Metrics.Exemplars,
 	})
 }
 
@@ -214,6 +214,16 @@ func registerGroup(to prometheus.Registerer, o *backoffice.Office, n *cluster.No
 		"Settled sessions whose orders have not left memory yet: the ledgers of all voters must have them first.",
 		func() float64 { return float64(o.Stats().Leaving) })
 	registerLedger(gauge, counter, n.Ledger())
+	counter("batches_total", "Batches of commands that were proposed here.",
+		func() float64 { return float64(o.Stats().Batches) })
+	counter("batch_commands_total", "Commands in those batches: grabs and others.",
+		func() float64 { return float64(o.Stats().Commands) })
+	gauge("batch_gathering", "Commands that wait for the next batch.",
+		func() float64 { return float64(o.Stats().Gathering) })
+	gauge("batches_in_flight", "Batches proposed and not decided.",
+		func() float64 { return float64(o.Stats().InFlight) })
+	registerRaft(gauge, counter, n)
+	to.MustRegister(nodesMetrics(n)...)
 	counter("actor_panics_total", "Panics of SKU actors.", func() float64 { return float64(o.Stats().Panics) })
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"doorbuster/cluster"
 	"doorbuster/cmd/doorbuster/settings"
 	"doorbuster/engine"
 	"doorbuster/httpapi/traces"
@@ -15,7 +16,8 @@ import (
 
 // MetricsConfig bounds what /metrics has.
 type MetricsConfig struct {
-	Listings int // that have metrics of their own
+	Listings  int // that have metrics of their own
+	Exemplars bool
 }
 
 // TracesConfig is of traces of grabs, which are sent if there is an endpoint.
@@ -28,6 +30,8 @@ func (c *Config) addMetrics(t *settings.Table) {
 	t.Topic("Metrics and traces")
 	settings.Add(t, &c.Metrics.Listings, "metrics.listings", 50, "listings on sale, or lately, that have metrics of "+
 		"their own, the busiest first, with up to 30 series each; 0 = none", settings.Between(0, 10_000))
+	settings.Add(t, &c.Metrics.Exemplars, "metrics.exemplars", false, "give scrapers that ask for OpenMetrics a "+
+		"transaction id as an example of how long grabs take")
 	r := &c.Traces
 	settings.Add(t, &r.Endpoint, "traces.endpoint", "", "`URL` of an OpenTelemetry collector that traces of grabs are "+
 		"sent to (OTLP over HTTP; /v1/traces if it has no path); without it none are",
@@ -149,4 +153,50 @@ func (m *listingMetrics) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 	}
+}
+
+// registerRaft exposes what a node counts of its share in the group.
+func registerRaft(gauge, counter func(name, help string, read func() float64), n *cluster.Node) {
+	counter("leadership_gained_total", "How often this node began to lead.",
+		func() float64 { return float64(n.Stats().LeaderGained) })
+	gauge("commit_index", "Log index up to which a quorum has everything, as this node knows.",
+		func() float64 { return float64(n.Stats().CommitIndex) })
+	gauge("leader_silent_seconds", "For how long this node has heard nothing of a leader; 0 on the leader.",
+		func() float64 { return n.Stats().LeaderSilent.Seconds() })
+	gauge("zone_held_entries", "Entries that are committed and wait for a voter of another zone.",
+		func() float64 { return float64(n.Stats().Held) })
+	gauge("zone_held_seconds", "For how long the oldest of these has waited.",
+		func() float64 { return n.Stats().HeldFor.Seconds() })
+	counter("wal_appended_entries_total", "Entries that were appended to the log.",
+		func() float64 { return float64(n.Stats().AppendedEntries) })
+	counter("wal_appended_bytes_total", "Bytes of those entries.",
+		func() float64 { return float64(n.Stats().AppendedBytes) })
+	gauge("snapshot_pending_bytes", "Bytes of entries that the last snapshot lacks.",
+		func() float64 { return float64(n.Stats().SinceSnapshot) })
+}
+
+// nodesMetrics tell of all nodes of the cluster, as this one knows them.
+func nodesMetrics(n *cluster.Node) (all []prometheus.Collector) {
+	each := func(name, help string, of func(x *cluster.NodeStatus, last engine.LogIndex) float64) {
+		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "doorbuster_" + name, Help: help},
+			[]string{"node", "zone"})
+		all = append(all, collectOnce{v, func() {
+			v.Reset() // some may have been removed
+			nodes, last := n.ClusterStatus().Nodes, engine.LogIndex(0)
+			for i := range nodes {
+				last = max(last, nodes[i].Last)
+			}
+			for i := range nodes {
+				x := &nodes[i]
+				v.WithLabelValues(x.ID, x.Zone).Set(of(x, last))
+			}
+		}})
+	}
+	each("node_reachable", "1 for each node that answers this one, else 0.",
+		func(x *cluster.NodeStatus, _ engine.LogIndex) float64 { return oneIf(x.Reachable) })
+	each("node_lag_entries", "Entries of the log that each node lacks, as this one knows.",
+		func(x *cluster.NodeStatus, last engine.LogIndex) float64 { return float64(last - x.Last) })
+	each("node_clock_offset_seconds", "How far each node's clock is ahead of this one's.",
+		func(x *cluster.NodeStatus, _ engine.LogIndex) float64 { return x.ClockOffset.Seconds() })
+	return all
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,24 @@ var panels = []panel{
 	{"The cluster", "Whose state may be told", "none", []query{{"{{instance}}", `doorbuster_fresh`}}},
 	{"The cluster", "Entries behind the first", "none",
 		[]query{{"{{instance}}", `scalar(max(doorbuster_applied_index)) - doorbuster_applied_index`}}},
+	{"The cluster", "Entries that each node lacks", "none",
+		[]query{{"{{node}} in {{zone}}", `max by (node, zone) (doorbuster_node_lag_entries)`}}},
+	{"The cluster", "Nodes that others don't reach", "none",
+		[]query{{"{{node}} in {{zone}}", `1 - min by (node, zone) (doorbuster_node_reachable)`}}},
+	{"The cluster", "Clocks, against the others'", "s", []query{
+		{"{{node}}", `max by (node) (abs(doorbuster_node_clock_offset_seconds))`}}},
+	{"The cluster", "Without a word of a leader", "s", []query{{"{{instance}}", `doorbuster_leader_silent_seconds`}}},
+	{"The cluster", "Changes of the leader", "none",
+		[]query{{"in ten minutes", `sum(increase(doorbuster_leadership_gained_total[10m]))`}}},
+	{"The cluster", "Entries committed and not applied", "none",
+		[]query{{"{{instance}}", `doorbuster_commit_index - doorbuster_applied_index`},
+			{"for another zone at {{instance}}", `doorbuster_zone_held_entries`}}},
+	{"The cluster", "Waiting for another zone", "s", []query{{"{{instance}}", `doorbuster_zone_held_seconds`}}},
+	{"The cluster", "Batches", "none", []query{
+		{"commands of one at {{instance}}",
+			`rate(doorbuster_batch_commands_total[1m]) / (rate(doorbuster_batches_total[1m]) > 0)`},
+		{"commands that gather at {{instance}}", `doorbuster_batch_gathering`},
+		{"in flight at {{instance}}", `doorbuster_batches_in_flight`}}},
 	{"The cluster", "Entries that another zone lacks", "none",
 		[]query{{"{{instance}}", `doorbuster_last_index - doorbuster_zone_index`}}},
 	{"The disk", "Fsync", "s", []query{
@@ -80,9 +99,18 @@ var panels = []panel{
 	}},
 	{"The disk", "Bytes", "bytes", []query{{"log of {{instance}}", `doorbuster_wal_bytes`},
 		{"ledger of {{instance}}", `doorbuster_ledger_bytes`}}},
+	{"The disk", "Log written", "Bps", []query{
+		{"{{instance}}", `rate(doorbuster_wal_appended_bytes_total[1m])`}}},
+	{"The disk", "Entries written", "ops", []query{
+		{"{{instance}}", `rate(doorbuster_wal_appended_entries_total[1m])`}}},
+	{"The disk", "Since the last snapshot", "bytes", []query{{"{{instance}}", `doorbuster_snapshot_pending_bytes`}}},
+	{"The disk", "Events that wait for the ledger", "none", []query{{"{{instance}}", `doorbuster_ledger_lag_events`}}},
 	{"The disk", "Ledger behind", "s", []query{{"{{instance}}", `doorbuster_ledger_lag_seconds`}}},
 	{"Money", "Callbacks of the cashier", "ops",
 		[]query{{"{{outcome}}", `sum by (outcome) (rate(doorbuster_payment_callbacks_total[1m]))`}}},
+	{"Money", "Time of the cashier's answers", "s", []query{
+		{"p99", `histogram_quantile(0.99, sum by (le) (rate(doorbuster_cashier_request_seconds_bucket[5m])))`}}},
+	{"Money", "Cashier left alone", "none", []query{{"{{instance}}", `doorbuster_cashier_left_alone`}}},
 	{"Money", "Refunds due", "none", []query{{"due", `max(doorbuster_refunds_due)`}}},
 	{"Money", "Oldest refund due", "s", []query{{"oldest", `max(doorbuster_refunds_oldest_seconds)`}}},
 	{"Money", "Open differences with the cashier", "none",
@@ -196,24 +224,43 @@ puts shoppers, money or data at risk now; **tell** can wait for the morning. A n
 	return b.String()
 }
 
-// TestMonitoringNamesWhatIsThere: every metric that the rules and the dashboard name is one
-// that a node exposes.
-func TestMonitoringNamesWhatIsThere(t *testing.T) {
-	s := openShop(t, t.TempDir(), "--cashier-url", "http://127.0.0.1:1/", "--traces-endpoint", "http://127.0.0.1:1/")
-	s.Apply(nodetest.DayPlan("", 1))
-	no := s.MustGrant("ann", "", "day/sku-1").OrderNo
-	s.MustRefuse("sold_out", "ben", "", "day/sku-1")
+// watchedShop is a shop of which every metric has a sample, with an alarm on: its cashier is
+// not there, and a refund is due.
+func watchedShop(t *testing.T, more ...string) *nodetest.Shop {
+	t.Helper()
+	s := openShop(t, t.TempDir(), append(more, "--cashier-url", "http://127.0.0.1:1/", "--traces-endpoint",
+		"http://127.0.0.1:1/")...)
+	s.Apply(nodetest.DayPlan("", 1000, 1))
+	no := s.MustGrant("ann", "", "day/sku-2").OrderNo
+	s.MustRefuse("sold_out", "ben", "", "day/sku-2")
 	s.CancelOrder("ann", no)
 	if a := s.Do("POST", s.HTTP+"/v1/payments/callback", fmt.Sprintf(
 		`{"order_no":%q,"payment_id":"p-1","amount":100,"currency":"CNY","paid_at":%q}`, no,
 		time.Now().Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 { // a refund is due
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	has := ""
-	s.Eventually(func() bool {
-		has = s.Ops("GET", "/metrics", "").Body
-		return strings.Contains(has, `doorbuster_alarms{name="cashier_fails"} 1`)
-	}, func() string { return "no alarm to see a metric of" })
+	s.Eventually(func() bool { return s.Metric(`doorbuster_alarms{name="cashier_fails"}`) == "1" }, func() string {
+		return "no alarm to see a metric of"
+	})
+	return s
+}
+
+// metricsNamed gives the metrics that the rules and the dashboard name.
+func metricsNamed(t *testing.T) (names []string) {
+	for _, text := range []string{prometheusRules(t), grafanaDashboard(t)} {
+		names = append(names, regexp.MustCompile(`\bdoorbuster_\w+`).FindAllString(text, -1)...)
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); len(names) < len(panels) {
+		t.Errorf("only %d are named", len(names))
+	}
+	return names
+}
+
+// TestMonitoringNamesWhatIsThere: every metric that the rules and the dashboard name is one
+// that a node exposes.
+func TestMonitoringNamesWhatIsThere(t *testing.T) {
+	has := watchedShop(t).Ops("GET", "/metrics", "").Body
 	exposed := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^# HELP (\w+)`).FindAllStringSubmatch(has, -1) {
 		exposed[m[1]] = true
@@ -221,17 +268,19 @@ func TestMonitoringNamesWhatIsThere(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^(doorbuster_\w+)[ {]`).FindAllStringSubmatch(has, -1) {
 		exposed[m[1]] = true
 	}
-	named := 0
-	for _, text := range []string{prometheusRules(t), grafanaDashboard(t)} {
-		for _, name := range regexp.MustCompile(`\bdoorbuster_\w+`).FindAllString(text, -1) {
-			named++
-			if !exposed[name] {
-				t.Errorf("no node has %s", name)
-			}
+	for _, name := range metricsNamed(t) {
+		if !exposed[name] {
+			t.Errorf("no node has %s", name)
 		}
 	}
-	if named < len(panels) {
-		t.Errorf("only %d are named", named)
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("there is no promtool here; 'make tools' installs it where that can be done")
+	}
+	check := exec.Command(promtool, "check", "metrics")
+	check.Stdin = strings.NewReader(has)
+	if said, err := check.CombinedOutput(); err != nil || len(said) > 0 {
+		t.Errorf("%v: %s", err, said)
 	}
 }
 

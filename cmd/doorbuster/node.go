@@ -189,7 +189,8 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
 		Seller: httpapi.Seller{Grabber: n.office.Group, ShopperOrders: n.office, Receiving: n.office,
 			Display: n.office, Rules: n.office.Group, Bargains: n.office},
-		Tracer: n.tracer, Took: n.stages, Hot: n.hot, Tallies: n.tallies, Guard: guard, Personal: n.vault,
+		Exemplars: n.cfg.Metrics.Exemplars, Tracer: n.tracer, Took: n.stages, Hot: n.hot,
+		Tallies: n.tallies, Guard: guard, Personal: n.vault,
 		Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway,
 		Removed:    n.removed,
 		DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper,

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sony/gobreaker/v2"
 
 	"doorbuster/engine"
@@ -40,7 +41,8 @@ type Client struct {
 	http    *http.Client
 	breaker *gobreaker.CircuitBreaker[[]byte]
 	failure atomic.Pointer[error] // the latest
-	silent  atomic.Int64          // since when it has not answered, in Unix milliseconds; 0: it did last
+	took    prometheus.Histogram
+	silent  atomic.Int64 // since when it has not answered, in Unix milliseconds; 0: it did last
 }
 
 // NewClient makes a Client, or says all that is wrong with cfg. It connects to
@@ -60,6 +62,9 @@ func NewClient(cfg Config) (*Client, error) {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	c.took = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "doorbuster_cashier_request_seconds",
+		Help:    "How long the cashier took to answer, or failed to.",
+		Buckets: prometheus.ExponentialBuckets(1e-3, 2, 14)})
 	c.breaker = gobreaker.NewCircuitBreaker[[]byte](gobreaker.Settings{
 		MaxRequests: 1, Timeout: breakerFor,
 		ReadyToTrip:   func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= breakerFailures },
@@ -264,6 +269,8 @@ func (c *Client) exchange(ctx context.Context, path string, body []byte) ([]byte
 	if c.cfg.Secrets != nil {
 		c.cfg.Secrets.Sign(r, body, time.Now())
 	}
+	began := time.Now()
+	defer func() { c.took.Observe(time.Since(began).Seconds()) }()
 	resp, err := c.http.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("ask the cashier: %w", hidden.Cause(err))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sony/gobreaker/v2"
 
 	"doorbuster/engine"
 )
@@ -290,6 +291,15 @@ func (j *Jobs) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		refunds("asked", &j.asked), refunds("confirmed", &j.confirmed), refunds("failed", &j.failed),
 		closes("closed", &j.closed), closes("paid", &j.paidAlready), closes("failed", &j.closeFailures),
+		j.client.took,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_cashier_left_alone",
+			Help: "1 while the cashier fails, and is not asked."},
+			func() float64 {
+				if j.client.breaker.State() == gobreaker.StateOpen {
+					return 1
+				}
+				return 0
+			}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_due",
 			Help: "Refunds that the cashier has not confirmed, on the leader; 0 elsewhere."},
 			func() float64 {
