@@ -110,7 +110,7 @@ func decides(approve bool) adminHandler {
 			return j, err
 		}
 		log := s.log.With("approval", uint32(no), "approve", approve, "operator", operatorOf(r), "note", b.Note)
-		v, err := s.operator.Decide(r.Context(), byOf(r), engine.Decision{Approval: no, Approve: approve}, b.Note)
+		v, err := s.operator.DecideApproval(r.Context(), byOf(r), engine.Decision{Approval: no, Approve: approve}, b.Note)
 		var refusal *engine.Refusal
 		switch {
 		case errors.As(err, &refusal) && refusal.Reason == engine.ReasonUnknown:

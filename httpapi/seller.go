@@ -147,9 +147,9 @@ type Approver interface {
 	// now, and the rules that ask for them.
 	Approvals() ([]engine.ApprovalView, engine.ApprovalRules, error)
 	Approval(no engine.ApprovalNo) (v engine.ApprovalView, known bool, err error)
-	// Decide approves a change, which is made then, or rejects it. Where it has problems today
+	// DecideApproval approves a change, which is made then, or rejects it. Where it has problems today
 	// nothing is decided. Refusals: ReasonOwnApproval, ReasonBaseChanged, ReasonApprovalOver.
-	Decide(ctx context.Context, by engine.By, d engine.Decision, note string) (engine.ApprovalView, error)
+	DecideApproval(ctx context.Context, by engine.By, d engine.Decision, note string) (engine.ApprovalView, error)
 }
 
 // Catalogue is what is for sale, and what operators change about it.

@@ -31,9 +31,9 @@ func (bo *Office) Approval(no engine.ApprovalNo) (v engine.ApprovalView, known b
 	return v, known, nil
 }
 
-// Decide approves a change, which is made then, or rejects it. With problems in what it would
+// DecideApproval approves a change, which is made then, or rejects it. With problems in what it would
 // change today it is neither.
-func (bo *Office) Decide(
+func (bo *Office) DecideApproval(
 	ctx context.Context, by engine.By, d engine.Decision, note string,
 ) (v engine.ApprovalView, err error) {
 	if err := bo.CatchUp(ctx); err != nil {
