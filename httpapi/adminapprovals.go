@@ -110,7 +110,8 @@ func decides(approve bool) adminHandler {
 			return j, err
 		}
 		log := s.log.With("approval", uint32(no), "approve", approve, "operator", operatorOf(r), "note", b.Note)
-		v, err := s.operator.DecideApproval(r.Context(), byOf(r), engine.Decision{Approval: no, Approve: approve}, b.Note)
+		decision := engine.Decision{Approval: no, Approve: approve}
+		v, err := s.operator.DecideApproval(r.Context(), byOf(r), decision, b.Note)
 		var refusal *engine.Refusal
 		switch {
 		case errors.As(err, &refusal) && refusal.Reason == engine.ReasonUnknown:

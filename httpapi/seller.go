@@ -147,8 +147,8 @@ type Approver interface {
 	// now, and the rules that ask for them.
 	Approvals() ([]engine.ApprovalView, engine.ApprovalRules, error)
 	Approval(no engine.ApprovalNo) (v engine.ApprovalView, known bool, err error)
-	// DecideApproval approves a change, which is made then, or rejects it. Where it has problems today
-	// nothing is decided. Refusals: ReasonOwnApproval, ReasonBaseChanged, ReasonApprovalOver.
+	// DecideApproval approves a change, which is made then, or rejects it. Where it has problems
+	// today nothing is decided. Refusals: ReasonOwnApproval, ReasonBaseChanged, ReasonApprovalOver.
 	DecideApproval(ctx context.Context, by engine.By, d engine.Decision, note string) (engine.ApprovalView, error)
 }
 
