@@ -45,6 +45,9 @@ type Config struct {
 	// Alarms gives those of the rooms beside the cluster's, for every node's status;
 	// called often, so that it must be cheap. nil: none.
 	Alarms func() []engine.Alarm
+	// Tells gives what the status of every node has of this one (NodeStatus.Told), some
+	// hundred bytes at most; called often, so that it must be cheap. nil: nothing.
+	Tells func() string
 	// Demand is told between nodes with their pulses; nil: nothing is.
 	Demand Demand
 	// Approving are the rules of approvals that the group goes by while this node leads.

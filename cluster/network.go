@@ -174,6 +174,9 @@ func (n *Node) lookAtSelf() {
 		p.Detail[detailZone], p.Detail[detailZoneIndex] = string(state), strconv.FormatUint(uint64(index), 10)
 	}
 	tellAlarms(n.Alarms(), p.Detail)
+	if n.cfg.Tells != nil {
+		p.Detail[detailTold] = n.cfg.Tells()
+	}
 	if n.cfg.Demand != nil {
 		p.Demand = n.cfg.Demand.Tell(time.Now())
 	}
@@ -197,4 +200,5 @@ const (
 	detailZone      = "zone_state"
 	detailZoneIndex = "zone_index"
 	detailOldest    = "oldest"
+	detailTold      = "told" // see Config.Tells
 )

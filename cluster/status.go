@@ -114,6 +114,7 @@ type NodeStatus struct {
 	WALBytes    int64
 	Error       string // why it can't be reached, or what ails it
 	LastHeard   time.Time
+	Told        string // what it tells by its Config.Tells; "" while it can't be reached
 	voter       bool
 }
 
@@ -146,6 +147,9 @@ func (n *Node) ClusterStatus() ClusterStatus {
 			x.Reachable, x.LastHeard, x.Durable = true, time.Now(), s.LastIndex
 			x.says(n.slowPulse(), s.Role)
 			x.Oldest = n.oldestCopy()
+			if n.cfg.Tells != nil {
+				x.Told = n.cfg.Tells()
+			}
 		} else {
 			for _, a := range alarmsTold(n.tellOf(&x)) {
 				if a.In(s.Alarms) < 0 {
@@ -216,6 +220,6 @@ func (n *Node) tellOf(x *NodeStatus) (detail map[string]string) {
 	if time.Since(f.heard) >= reachableFor {
 		return nil
 	}
-	x.Reachable, x.Role, x.Error = true, f.pulse.Role, ""
+	x.Reachable, x.Role, x.Error, x.Told = true, f.pulse.Role, "", f.pulse.Detail[detailTold]
 	return f.pulse.Detail
 }

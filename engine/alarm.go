@@ -40,6 +40,7 @@ const (
 	AlarmDisk            AlarmName = "disk_nearly_full"
 	AlarmDiskSlow        AlarmName = "disk_slow"
 	AlarmFaultsFelt      AlarmName = "faults_felt"
+	AlarmUnderShare      AlarmName = "under_share"
 
 	AlarmLedgerBlocked AlarmName = "ledger_blocked"
 	AlarmLedgerMissing AlarmName = "ledger_missing"

@@ -103,6 +103,13 @@ var alarmKinds = []AlarmKind{
 		"What else is on; doorbuster_http_problems_total and doorbuster_grabs_total by code.",
 		"Mend what else is on; a node alone in trouble can be drained (doorbuster cluster drain).",
 		"By itself, once fewer of a minute's grabs do."},
+	{AlarmUnderShare, SeverityTell, "A node in service gets less than a third of an even share of looks and grabs.",
+		"Nothing, while the other nodes keep up with what it does not get.",
+		"The load balancer: its health check of that node, its weights, and connections that stay with one node. " +
+			"Each node's share is in the console's view Cluster.",
+		"Mend the load balancer; if the node is to have less, take it out of service (doorbuster cluster drain), or " +
+			"set warnings.share_window to 0.",
+		"By itself, once it gets more, or is drained."},
 
 	{AlarmLedgerBlocked, SeverityWake, "The ledger can't be written: no orders leave memory, and no snapshot is " +
 		"taken.", feltNothing, "The node's disk: room, rights, its machine's log.", "Give it room, or mend the disk.",

@@ -22,6 +22,7 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 		s.storefrontFile(ctx, m.name)
 		return
 	case routeSessions:
+		s.looks.Add(1)
 		s.tallies.Listed()
 		s.sessions(ctx)
 		return
@@ -29,6 +30,7 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 		if s.hot != nil {
 			s.hot.Saw(m.sku)
 		}
+		s.looks.Add(1)
 		s.tallies.Looked(m.session)
 		s.listing(ctx, string(m.session), string(m.sku))
 		return

@@ -217,6 +217,7 @@ type ShopperServer struct {
 	took     func(engine.Stage, time.Duration)
 	tracer   *traces.Tracer // nil: nobody is traced
 	tallies  *report.Tallies
+	looks    atomic.Uint64 // see Asked
 	streams  *streams
 	pay      *payDesk
 	vault    *personal.Vault
@@ -366,6 +367,13 @@ func (s *ShopperServer) Felt() (faults, grabs uint64) {
 	undecided, grabs := s.grabs.felt()
 	failed := s.front.metrics.faults()
 	return undecided + failed, grabs + failed
+}
+
+// Asked gives how many looks at what is on display, and how many grabs, came to these doors
+// since the start.
+func (s *ShopperServer) Asked() (looks, grabs uint64) {
+	_, grabs = s.grabs.felt()
+	return s.looks.Load(), grabs
 }
 
 // Alarms is what somebody must see to at the doors and what is asked for them.

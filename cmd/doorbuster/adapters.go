@@ -73,6 +73,7 @@ func (v clusterView) Status() wire.Cluster {
 			ClockOffsetMS: float64(x.ClockOffset) / float64(time.Millisecond), WALBytes: x.WALBytes, Error: x.Error,
 		})
 	}
+	shareOut(told.Nodes, s.Nodes)
 	told.Alarms = s.Alarms
 	return told
 }

@@ -100,7 +100,7 @@ func newBoard(n *node) *board {
 		n.office.Alarms, n.intake.Alarms, n.jobs.Alarms, n.sinks.Alarms,
 		own(n.cluster.Ledger().Alarms), own(n.shoppers.Alarms), own(n.keys.Alarms),
 		own(n.personalAlarms), own(n.warnings.Alarms),
-		own(func() []engine.Alarm { return much.alarms(time.Now()) }),
+		own(func() []engine.Alarm { return much.alarms(time.Now()) }), own(n.shareAlarms),
 		own(func() []engine.Alarm { return diskAlarms(n.cfg.Data, n.cluster.SnapshotAfter()) }),
 	}}
 	if n.daily != nil {

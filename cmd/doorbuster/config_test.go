@@ -113,7 +113,7 @@ var samples = map[string]string{
 	"warnings-repeat": "9m", "warnings-pass-on": "9m", "warnings-fault-percent": "9", "warnings-hot-per-second": "999",
 	"metrics-listings": "9", "metrics-exemplars": "true",
 	"traces-endpoint": "http://127.0.0.1:9/", "traces-sample-ratio": "0.9",
-	"warnings-fsync": "9ms", "warnings-callbacks-silent": "9m",
+	"warnings-fsync": "9ms", "warnings-callbacks-silent": "9m", "warnings-share-window": "9m",
 	"approvals-plan-units": "9", "approvals-plan-listings": "9", "approvals-words": "true",
 	"approvals-end-session": "true", "approvals-within": "9m",
 }

@@ -56,6 +56,7 @@ type node struct {
 	warnings *warn.Sender // nil without anybody to warn
 	curves   *curve.Recorder
 	fsyncs   fsyncs
+	crowd    attendance
 	stages   func(engine.Stage, time.Duration)
 	tracer   *traces.Tracer // nil without a collector
 	hot      *hot.Watch
@@ -277,7 +278,7 @@ func (n *node) openRooms() (err error) {
 	// The cluster tells the group of epochs from the moment it is opened, and an
 	// epoch needs the log: the leader in between waits until both are connected.
 	cc.Decider = decider{n.office.Group, n.intake.Archive, n.reports}
-	cc.Alarms = n.roomAlarms
+	cc.Alarms, cc.Tells = n.roomAlarms, n.crowd.tells
 	cc.Approving = n.cfg.Approving
 	if n.cfg.HTTP != "" && n.cfg.RateLimit.Address.PerSecond > 0 {
 		cc.Demand = n.shoppers.Guard()

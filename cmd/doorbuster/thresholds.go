@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ type ThresholdsConfig struct {
 	Fsync        time.Duration // that one of a hundred fsyncs of a minute takes
 	HotPerSecond float64       // looks and grabs of a product at a node
 	Silence      time.Duration // of the cashier while many orders wait to be paid
+	ShareWindow  time.Duration // of which a node's share of looks and grabs is taken
 }
 
 func (c *Config) addThresholds(t *settings.Table) {
@@ -32,13 +34,18 @@ func (c *Config) addThresholds(t *settings.Table) {
 	settings.Add(t, &w.Silence, "warnings.callbacks_silent", 10*time.Minute, "how long no order may be paid for, "+
 		"while "+
 		"20 or more wait for that, before it is an alarm; 0 = never", settings.Between(time.Second, 24*time.Hour).Or(0))
+	settings.Add(t, &w.ShareWindow, "warnings.share_window", time.Minute, "the time in which a node in service has "+
+		"to get a third of an even share of looks and grabs, or it is an alarm; 0 = never",
+		settings.Between(time.Second, time.Hour).Or(0))
 }
 
 // share is how many of so many things were bad, both ever growing.
 type share struct{ bad, all uint64 }
 
-// minute holds what share grew by in the last minute, in steps. One goroutine calls it.
+// minute holds what share grew by in the last minute, or as long as it says, in steps. One
+// goroutine calls it.
 type minute struct {
+	long time.Duration // 0: a minute
 	seen []sample
 }
 
@@ -47,17 +54,15 @@ type sample struct {
 	share
 }
 
-const (
-	minuteLong = time.Minute
-	minuteStep = 5 * time.Second
-)
+const minuteSteps = 12
 
 // grew takes in how it is now, and gives what it grew by.
 func (m *minute) grew(now time.Time, s share) share {
-	if n := len(m.seen); n == 0 || now.Sub(m.seen[n-1].at) >= minuteStep {
+	long := cmp.Or(m.long, time.Minute)
+	if n := len(m.seen); n == 0 || now.Sub(m.seen[n-1].at) >= long/minuteSteps {
 		m.seen = append(m.seen, sample{now, s})
 	}
-	for len(m.seen) > 1 && now.Sub(m.seen[0].at) > minuteLong {
+	for len(m.seen) > 1 && now.Sub(m.seen[0].at) > long {
 		m.seen = m.seen[1:]
 	}
 	return share{s.bad - m.seen[0].bad, s.all - m.seen[0].all}

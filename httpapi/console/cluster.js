@@ -49,6 +49,8 @@ function Nodes({ cluster, admin }) {
     { title: t("cluster.ledger"), number: true, cell: (n) => n.ledger_index > 0 && number(n.ledger_index), sort: (n) => n.ledger_index },
     { title: t("cluster.clock"), number: true, cell: (n) => n.reachable && `${n.clock_offset_ms > 0 ? "+" : ""}${Math.round(n.clock_offset_ms)} ms`, sort: (n) => n.clock_offset_ms },
     { title: t("cluster.log"), number: true, cell: (n) => n.wal_bytes > 0 && size(n.wal_bytes), sort: (n) => n.wal_bytes },
+    { title: t("cluster.looks"), number: true, cell: (n) => n.looks > 0 && `${Math.round(100 * n.looks_share)}%`, sort: (n) => n.looks_share },
+    { title: t("cluster.grabs"), number: true, cell: (n) => n.grabs > 0 && `${Math.round(100 * n.grabs_share)}%`, sort: (n) => n.grabs_share },
     { title: t("cluster.version"), cell: (n) => n.version, sort: (n) => n.version },
     { title: t("cluster.notes"), wide: true, cell: (n) => html`${n.drained && html`<${State} group="noderole" is="drained" /> `}${n.preferred && html`<span class="state">${t("cluster.preferred")}</span> `}${notes(n, cluster)}` },
   ];

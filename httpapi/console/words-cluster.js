@@ -26,6 +26,8 @@ add({
   "cluster.ledger": ["Ledger", "账本"],
   "cluster.clock": ["Clock", "时钟"],
   "cluster.log": ["Log", "日志"],
+  "cluster.looks": ["Looks", "浏览"],
+  "cluster.grabs": ["Grabs", "抢购"],
   "cluster.version": ["Version", "版本"],
   "cluster.notes": ["Notes", "备注"],
   "cluster.actions": ["Actions", "操作"],

@@ -30,6 +30,7 @@ add({
   "alarm.disk_nearly_full": ["Disk nearly full", "磁盘将满"],
   "alarm.disk_slow": ["Disk slow", "磁盘缓慢"],
   "alarm.faults_felt": ["Faults that shoppers feel", "顾客可感知的故障"],
+  "alarm.under_share": ["Under its share", "分流不足"],
   "alarm.ledger_blocked": ["Ledger blocked", "账本受阻"],
   "alarm.ledger_missing": ["Ledger missing", "账本缺失"],
   "alarm.ledger_behind": ["Ledger behind", "账本落后"],

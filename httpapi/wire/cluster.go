@@ -104,7 +104,13 @@ type Node struct {
 	Preferred     bool    `json:"preferred"`       // Its zone is the one that leadership is to be in.
 	ClockOffsetMS float64 `json:"clock_offset_ms"` // How far its clock is ahead of the answering node's.
 	WALBytes      int64   `json:"wal_bytes"`       // Bytes of log on its disk.
-	Error         string  `json:"error,omitempty"` // Why it can't be reached, or what ails it.
+	// Looks and grabs that came to its own doors in the last minute (warnings.share_window), while
+	// it was in service; and which part, 0 to 1, that is of what came to all nodes in service.
+	Looks      uint64  `json:"looks"`
+	Grabs      uint64  `json:"grabs"`
+	LooksShare float64 `json:"looks_share"`
+	GrabsShare float64 `json:"grabs_share"`
+	Error      string  `json:"error,omitempty"` // Why it can't be reached, or what ails it.
 }
 
 // Member is a node that is to join.

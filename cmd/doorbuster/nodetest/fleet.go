@@ -241,6 +241,7 @@ type ClusterStatusNode struct {
 	First                uint64  `json:"first_index"`
 	Ledger               uint64  `json:"ledger_index"`
 	Clock                float64 `json:"clock_offset_ms"`
+	Looks                float64 `json:"looks_share"`
 }
 
 // Status asks a node; ok is false if it does not answer.
