@@ -25,7 +25,7 @@ func TestNodeThatGetsNoTraffic(t *testing.T) {
 	}
 	f.Eventually(func() bool {
 		look(f.Others(forgotten))
-		return chat.Of("under_share") == "begins"
+		return strings.HasPrefix(chat.Of("under_share"), "begins")
 	}, "nobody hears of the node that gets nothing")
 	if m := chat.Last("under_share"); m.Node != forgotten.ID ||
 		!strings.Contains(m.Detail, "In the last 10s, 0 looks and grabs came to this node") {
@@ -38,7 +38,7 @@ func TestNodeThatGetsNoTraffic(t *testing.T) {
 	}
 	f.Eventually(func() bool {
 		look(f.Nodes)
-		return chat.Of("under_share") == "begins; over"
+		return strings.HasSuffix(chat.Of("under_share"), "; over")
 	}, "it is never over")
 	f.Eventually(func() bool {
 		look(f.Nodes)
