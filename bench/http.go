@@ -25,6 +25,9 @@ const (
 	// (JWT) and a ticket with each grab.
 	KindRefusedRuled = "refused-ruled"
 	KindGrantedRuled = "granted-ruled"
+	// The first two again on a node that does not look which products are asked for most.
+	KindRefusedUnwatched = "refused-unwatched"
+	KindGrantedUnwatched = "granted-unwatched"
 	// KindRedis is what a shop would use instead of one node, and KindRedisReplica
 	// instead of three: see bench/redislab.
 	KindRedis        = "redis"
@@ -55,6 +58,10 @@ func ClusterKinds() []string {
 
 // Grants reports whether a kind answers yes.
 func Grants(kind string) bool { return strings.HasPrefix(kind, KindGranted) || OnRedis(kind) }
+
+// Unwatched reports whether a kind is served by a node that does not look which products are
+// asked for most.
+func Unwatched(kind string) bool { return strings.HasSuffix(kind, "-unwatched") }
 
 // OnRedis reports whether a kind is served out of a Redis.
 func OnRedis(kind string) bool { return strings.HasPrefix(kind, KindRedis) }

@@ -44,6 +44,9 @@ signed tokens, a ticket with each grab, rate limits and lists, beside the same
 path with none ("refused-ruled", "granted-ruled"). Each grab of granted-ruled is
 another shopper's, who got their ticket some seconds before.
 
+What the look at which products are asked for most costs:
+--kinds refused-unwatched,refused says, and granted-unwatched,granted likewise.
+
 With --cluster, the last two are measured on three nodes that share the machine,
 through the leader and through a follower, and the Redis has a replica that
 syncs, too, and is waited for ("redis-replica").`,
@@ -100,7 +103,7 @@ func startKind(dir, kind, profile string) (bench.HTTPServer, error) {
 		return startChild(listing, "bench", "hello")
 	}
 	stock := int64(engine.MaxStock)
-	if kind == bench.KindRefused {
+	if !bench.Grants(kind) {
 		stock = 100
 	}
 	data := filepath.Join(dir, kind)
@@ -112,6 +115,9 @@ func startKind(dir, kind, profile string) (bench.HTTPServer, error) {
 	args := []string{"bench", "hello", "--node", "--data", data, "--plan", planFile}
 	if profile != "" {
 		args = append(args, "--cpu-profile", profile+"."+kind)
+	}
+	if bench.Unwatched(kind) {
+		args = append(args, "--unwatched")
 	}
 	return startChild(listing, args...)
 }
@@ -192,7 +198,7 @@ func startProgram(program string, listing bench.Listing, args ...string) (s benc
 
 // newHelloCommand is a server under measurement, started by 'bench http'.
 func newHelloCommand() *cobra.Command {
-	var asNode, guarded bool
+	var asNode, guarded, unwatched bool
 	var data, planFile, profile, file, http, admin string
 	var peers []string
 	at := 0
@@ -234,6 +240,7 @@ func newHelloCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			cfg.unwatched = unwatched
 			n, err := openNode(cfg, cfg.newLogger(c.ErrOrStderr()))
 			if err != nil {
 				return err
@@ -261,6 +268,7 @@ func newHelloCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asNode, "node", false, "a node instead of a bare handler")
 	c.Flags().BoolVar(&guarded, "guarded", false, "without --dev: the node asks for tokens")
+	c.Flags().BoolVar(&unwatched, "unwatched", false, "which products are asked for most is not looked at")
 	c.Flags().StringSliceVar(&peers, "bare", nil, "a bare node of these `addresses` instead (package bare)")
 	c.Flags().IntVar(&at, "at", 0, "its place among them")
 	c.Flags().StringVar(&data, "data", "", "data directory of the node")

@@ -75,6 +75,8 @@ type Config struct {
 	// Tests' bounds of streams of events; 0 is what the operations API begins with.
 	eventHeartbeat, eventPatience time.Duration
 
+	unwatched bool // a benchmark's node that does not look which products are asked for most
+
 	logSink *logSink // where serve's logger writes; nil where it writes by itself
 
 	wall func() time.Time // tests' clock; nil is the machine's

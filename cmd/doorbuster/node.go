@@ -190,7 +190,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
 		Seller: httpapi.Seller{Grabber: n.office.Group, ShopperOrders: n.office, Receiving: n.office,
 			Display: n.office, Rules: n.office.Group, Bargains: n.office},
-		Exemplars: n.cfg.Metrics.Exemplars, Tracer: n.tracer, Took: n.stages, Hot: n.hot,
+		Exemplars: n.cfg.Metrics.Exemplars, Tracer: n.tracer, Took: n.stages, Hot: n.watched(),
 		Tallies: n.tallies, Guard: guard, Personal: n.vault,
 		Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway,
 		Removed:    n.removed,
@@ -220,6 +220,14 @@ func (n *node) makeDoors(keys keys) (err error) {
 	}
 	n.keys = n.newKeyWatcher()
 	return nil
+}
+
+// watched is what sees which products are asked for; nil: nobody.
+func (n *node) watched() *hot.Watch {
+	if n.cfg.unwatched {
+		return nil
+	}
+	return n.hot
 }
 
 // turnsAway reports whether shoppers had better come to another node: this one is
