@@ -160,7 +160,8 @@ func (m *model) approvalsDiffer(s *State) string {
 // decision decides about the end of a session, or rejects something.
 func (s *simulation) decision() Command {
 	d := Decision{Approval: ApprovalNo(rapid.IntRange(0, int(s.group.state.lastApproval)+1).Draw(s.t, "approval"))}
-	if a := s.group.state.Approval(d.Approval); a == nil || a.Kind == ApprovalEnd {
+	// One that is not there yet may be asked for in the same batch, and be a plan's.
+	if a := s.group.state.Approval(d.Approval); d.Approval == 0 || a != nil && a.Kind == ApprovalEnd {
 		d.Approve = rapid.IntRange(0, 3).Draw(s.t, "approve") > 0
 	}
 	return Command{Kind: CmdDecideApproval, Decision: &d, Operator: s.operator(), Note: "why"}

@@ -21,6 +21,9 @@ const location = "file:///openapi.json"
 type Document struct {
 	operations []operation
 	responses  map[string]any // components that operations refer to
+	// named are the values that a step of a path may have, by its name with braces, where
+	// the document lists them.
+	named map[string][]any
 
 	mu       sync.Mutex
 	compiler *jsonschema.Compiler
@@ -45,8 +48,18 @@ func Parse(text []byte) (*Document, error) {
 	open := map[any]bool{} // schemas that others are made of
 	partsOf(root, open)
 	closeObjects(root, "", open)
-	d := &Document{compiler: jsonschema.NewCompiler(), compiled: map[string]*jsonschema.Schema{}}
-	d.responses = root["components"].(map[string]any)["responses"].(map[string]any)
+	d := &Document{compiler: jsonschema.NewCompiler(), compiled: map[string]*jsonschema.Schema{},
+		named: map[string][]any{}}
+	components := root["components"].(map[string]any)
+	d.responses, _ = components["responses"].(map[string]any)
+	parameters, _ := components["parameters"].(map[string]any)
+	for _, p := range parameters {
+		p := p.(map[string]any)
+		schema, _ := p["schema"].(map[string]any)
+		if values, ok := schema["enum"].([]any); ok && p["in"] == "path" {
+			d.named["{"+p["name"].(string)+"}"] = values
+		}
+	}
 	for path, item := range root["paths"].(map[string]any) {
 		for method, what := range item.(map[string]any) {
 			if method == "parameters" {
@@ -172,16 +185,17 @@ func (d *Document) find(method, path string) *operation {
 	steps := strings.Split(path, "/")
 	for i := range d.operations {
 		op := &d.operations[i]
-		if op.method == method && len(op.path) == len(steps) && op.fits(steps) {
+		if op.method == method && len(op.path) == len(steps) && d.fits(op, steps) {
 			return op
 		}
 	}
 	return nil
 }
 
-func (o *operation) fits(steps []string) bool {
+func (d *Document) fits(o *operation, steps []string) bool {
 	for i, step := range o.path {
-		if step != steps[i] && !strings.HasPrefix(step, "{") {
+		if values := d.named[step]; step != steps[i] &&
+			(!strings.HasPrefix(step, "{") || values != nil && !slices.Contains(values, any(steps[i]))) {
 			return false
 		}
 	}
