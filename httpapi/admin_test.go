@@ -112,7 +112,8 @@ func TestAdminRoutes(t *testing.T) {
 		"cluster": {"GET", "/admin/v1/cluster",
 			"", `{"generation":0,"leader":"a1","term":2,"epoch":7,"rules_version":0,"zone_ack":{"mode":"","state":"","zone_index":0},"time":"0001-01-01T00:00:00Z","state_at":"0001-01-01T00:00:00Z","fsync_ms":0,"alarms":[],` +
 				`"nodes":[{"id":"a1","zone":"a","role":"leader","reachable":true,"applied_index":9,"last_index":9,"first_index":0,"oldest_index":0,"durable_index":0,"ledger_index":0,"lag":0,` +
-				`"rules_version":0,"generation":0,"drained":false,"joining":false,"preferred":false,"clock_offset_ms":0,"wal_bytes":0}]}`},
+				`"rules_version":0,"generation":0,"drained":false,"joining":false,"preferred":false,"clock_offset_ms":0,"wal_bytes":0,` +
+				`"looks":0,"grabs":0,"looks_share":0,"grabs_share":0}]}`},
 		"plan": {"POST", "/admin/v1/plan",
 			"{}", `{"applied":true,"dry_run":false,"changes":[{"path":"sales[a]","before":"","after":"new"}]}`},
 		"plan, dry": {"POST", "/admin/v1/plan?dry_run=true",
