@@ -129,13 +129,11 @@ func (c *grabCall) take(read func(*grabCall, []byte) (problemKind, string)) (kin
 
 // decide has call's grab decided, and answers it at once or once it is.
 func (s *ShopperServer) decide(call *grabCall) {
-	if s.tracer != nil && s.tracer.Sample() && !call.began.IsZero() {
+	if s.tracer != nil && s.tracer.Sample() {
 		call.traced()
 	}
 	if call.timed {
-		call.asked = time.Now()
-		s.took(engine.StageDoor, call.asked.Sub(call.began))
-		call.ended(engine.StageDoor, call.asked)
+		call.askedGate()
 	}
 	if a, decided := s.seller.Decide(&call.grab, call); decided {
 		call.answer = a
@@ -165,18 +163,33 @@ func (c *grabCall) Keep() {
 	c.own = own
 }
 
-// passed tells how long the gate took, once.
+// askedGate tells how long the door took.
+func (c *grabCall) askedGate() {
+	c.asked = time.Now()
+	c.server.took(engine.StageDoor, c.asked.Sub(c.began))
+	c.ended(engine.StageDoor, c.asked)
+}
+
+// passed tells how long the gate took, once; it is small, so that it costs who is not timed no
+// call.
 func (c *grabCall) passed() {
 	if c.timed {
-		c.timed = false
-		now := time.Now()
-		c.server.took(engine.StageGate, now.Sub(c.asked))
-		c.ended(engine.StageGate, now)
+		c.passedGate()
 	}
+}
+
+func (c *grabCall) passedGate() {
+	c.timed = false
+	now := time.Now()
+	c.server.took(engine.StageGate, now.Sub(c.asked))
+	c.ended(engine.StageGate, now)
 }
 
 // traced has the grab traced, in the trace that its request is of.
 func (c *grabCall) traced() {
+	if c.began.IsZero() {
+		return
+	}
 	parent, headers := oneOf(c.ctx, "Traceparent")
 	if headers > 1 {
 		parent = nil

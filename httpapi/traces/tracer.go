@@ -50,7 +50,7 @@ type Config struct {
 const (
 	queued    = 2048        // grabs that wait to be sent; at 10 s for a request that is 200 a second
 	grabsSent = 128         // that make a request, which no collector finds too large
-	lastWord  = time.Second // for what is left when a node stops
+	lastWord  = time.Second // for what is left when a node stops: Tracer.patience
 )
 
 // ValidateEndpoint reports what is wrong with a collector's URL.
@@ -81,8 +81,10 @@ type Tracer struct {
 	queue chan *Grab
 	spans trace.Tracer
 	ended collected
-	grabs uint64 // whose spans these are; Run's
-	log   rate.Sometimes
+	// patience is how long what is left may take once Run is to end.
+	patience time.Duration
+	grabs    uint64 // whose spans these are; Run's
+	log      rate.Sometimes
 
 	mu   sync.Mutex
 	sink *otlptrace.Exporter
@@ -115,7 +117,8 @@ func New(cfg Config) (*Tracer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("traces: OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	t := &Tracer{cfg: cfg, queue: make(chan *Grab, queued), log: rate.Sometimes{First: 1, Interval: time.Minute}}
+	t := &Tracer{cfg: cfg, patience: lastWord, queue: make(chan *Grab, queued),
+		log: rate.Sometimes{First: 1, Interval: time.Minute}}
 	t.spans = sdk.NewTracerProvider(sdk.WithSampler(sdk.AlwaysSample()), sdk.WithResource(of),
 		sdk.WithSpanProcessor(&t.ended)).Tracer("doorbuster")
 	if err := t.SetToken(cfg.Token); err != nil {
@@ -162,22 +165,21 @@ func (t *Tracer) End(g *Grab, q *engine.Grab, a *engine.Answer) {
 func (t *Tracer) Run(ctx context.Context) {
 	tick := time.NewTicker(t.cfg.Every)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		select {
 		case g := <-t.queue:
 			t.take(ctx, g)
 		case <-tick.C:
 			t.send(ctx)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
-			defer cancel()
-			for range len(t.queue) {
-				t.take(last, <-t.queue)
-			}
-			t.send(last)
-			return
 		}
 	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.patience)
+	defer cancel()
+	for range len(t.queue) {
+		t.take(last, <-t.queue)
+	}
+	t.send(last)
 }
 
 // take takes a grab in, and sends what has gathered if that is enough.

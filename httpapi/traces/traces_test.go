@@ -314,6 +314,7 @@ doorbuster_traces_total{outcome="sent"} %d
 func TestWhatIsLeftIsSent(t *testing.T) {
 	c := newCollector(t)
 	tracer := open(t, Config{Endpoint: c.URL})
+	tracer.patience = time.Minute
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	for range 300 {
