@@ -212,7 +212,7 @@ func TestAPageThatSlept(t *testing.T) {
 	// sleep has an hour go by on the phone's clock of days, in no time that the page runs.
 	sleep := func() (asksAnew func()) {
 		before := map[string]int{}
-		for _, what := range []string{"/v1/time", "/v1/events", "/v1/orders"} {
+		for _, what := range []string{"/v1/time", "/v1/orders"} {
 			before[what] = len(n.asked(what))
 		}
 		browser.Value[bool](tab, `(() => {
