@@ -179,6 +179,22 @@ func TestTheBaseOfAnApproval(t *testing.T) {
 	}
 }
 
+// TestApprovingChangesNoSnapshot: a snapshot that is written while a plan is approved has the
+// plan as it was asked for.
+func TestApprovingChangesNoSnapshot(t *testing.T) {
+	g, _ := approving(t, ApprovalRules{PlanListings: 1})
+	g.plan(&Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai", Months: []Time{1000, 2000}}}}})
+	g.one(g.changed("ann", func(_ *SalePlan, x *SessionPlan) { x.Listings[0].Price = 7 }))
+	snap := g.state.Snapshot()
+	before := encoded(t, snap)
+	if e := g.one(approve(1, "bo")); e.Kind != PlanApplied {
+		t.Fatal(e)
+	}
+	if string(encoded(t, snap)) != string(before) {
+		t.Error("a snapshot changed after it was taken")
+	}
+}
+
 // TestStartsOfAnApproval: a start that is counted from now is counted from when the plan was
 // asked for, which is what its approver is shown.
 func TestStartsOfAnApproval(t *testing.T) {

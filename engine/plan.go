@@ -574,7 +574,8 @@ func (s *State) applyPlan(c *Command) Event {
 	}
 	if len(o.Changes) == 0 {
 		for i := range c.Plan.Sales {
-			s.learnMonths(&c.Plan.Sales[i].Sale)
+			sale := c.Plan.Sales[i].Sale // the plan may be an approval's, which a snapshot may hold
+			s.learnMonths(&sale)
 		}
 		return Event{Kind: PlanApplied}
 	}
@@ -587,8 +588,8 @@ func (s *State) applyPlan(c *Command) Event {
 	s.keepTemplates(c.Plan)
 	for i := range c.Plan.Sales {
 		sale := &c.Plan.Sales[i]
-		s.learnMonths(&sale.Sale)
-		kept := sale.Sale // a pointer to it would keep the whole plan
+		kept := sale.Sale // a pointer to it would keep the whole plan, and a snapshot may hold that
+		s.learnMonths(&kept)
 		kept.Messages, kept.Planned = s.messagesAfter(&sale.Sale, c.Plan.ByHand)
 		kept.Archived = s.staysArchived(sale)
 		s.sales[kept.ID] = &kept
