@@ -48,10 +48,11 @@ const (
 	ApprovalPlan ApprovalKind = iota + 1
 	ApprovalWords
 	ApprovalEnd
+	ApprovalBack // the last plan is taken back
 	approvalKindEnd
 )
 
-var approvalKinds = [...]string{"", "plan", "words", "end_session"}
+var approvalKinds = [...]string{"", "plan", "words", "end_session", "plan_back"}
 
 func (k ApprovalKind) String() string { return nameOf(approvalKinds[:], int(k)) }
 
@@ -86,6 +87,7 @@ type Approval struct {
 	Why         []string // which rules ask for a second operator
 	At, Expires Time
 	Session     SessionHandle // ApprovalEnd
+	Back        LogIndex      // ApprovalBack: of the entry of the plan
 	// Base is a hash of what the change would have changed when it was asked for: once it
 	// would change something else, it is not what its approver is asked about.
 	Base    [sha256.Size]byte
@@ -97,7 +99,7 @@ type Approval struct {
 	Decided   Time
 	Said      string // by who decided
 
-	plan    *Plan // nil of an ApprovalEnd, and once nobody can approve it any more
+	plan    *Plan // of an ApprovalPlan or ApprovalWords; nil once nobody can approve it any more
 	entropy [32]byte
 	size    int // of the plan as it is written
 }
@@ -114,8 +116,9 @@ func (a *Approval) StateAt(now Time) ApprovalState {
 type Decision struct {
 	Approval ApprovalNo
 	Approve  bool // else it is rejected
-	// given is the approval of a command that is done because of it; in no entry.
+	// given is the approval of a command that is done because of it, by by; in no entry.
 	given *Approval
+	by    string
 }
 
 func (d *Decision) fields(c *coder) { c.all((*uint32)(&d.Approval), &d.Approve) }
@@ -131,10 +134,10 @@ func (c *Command) approval() *Approval {
 func (a *Approval) fields(c *coder) {
 	c.all((*uint32)(&a.No))
 	oneOf(c, &a.Kind, approvalKindEnd, "an unknown kind of approval")
-	c.all(&a.By, &a.Note, &a.What, &a.Why, &a.At, &a.Expires, &a.Session, &a.Base, &a.Changes, &a.LeftOut)
+	c.all(&a.By, &a.Note, &a.What, &a.Why, &a.At, &a.Expires, &a.Session, &a.Back, &a.Base, &a.Changes, &a.LeftOut)
 	oneOf(c, &a.State, approvalStateEnd, "an unknown state of an approval")
 	c.all(&a.DecidedBy, &a.Decided, &a.Said, &a.plan, &a.entropy)
-	c.check(a.Kind > 0 && a.State > 0 && (a.plan != nil) == (a.State == ApprovalPending && a.Kind != ApprovalEnd),
+	c.check(a.Kind > 0 && a.State > 0 && (a.plan != nil) == (a.State == ApprovalPending && a.Kind <= ApprovalWords),
 		"an approval that can't be")
 	if c.reads && a.plan != nil {
 		a.size = len(written(a.plan))
@@ -214,10 +217,16 @@ func (s *State) CompareApproval(a *Approval) (o PlanOutcome, same bool) {
 	if a.StateAt(s.now) != ApprovalPending {
 		return PlanOutcome{Changes: a.Changes}, true
 	}
-	if a.plan != nil {
-		o = s.ComparePlan(a.plan)
-	} else {
+	switch a.Kind {
+	case ApprovalEnd:
 		o.Changes = s.compareEnd(a.Session)
+	case ApprovalBack:
+		if s.LastPlan().Of != a.Back {
+			return PlanOutcome{}, false
+		}
+		o = s.CompareBack()
+	default:
+		o = s.ComparePlan(a.plan)
 	}
 	return o, baseOf(o.Changes) == a.Base
 }
@@ -278,6 +287,15 @@ func (s *State) planAwaits(c *Command, o *PlanOutcome) (e Event, awaits bool) {
 	plan := *c.Plan
 	plan.Now = 0 // its starts are those that the approver is shown
 	a.plan, a.entropy, a.size = &plan, c.Entropy, len(written(&plan))
+	return s.putOff(c, a, o.Changes), true
+}
+
+// backAwaits puts off that the last plan is taken back, if a second operator must approve it.
+func (s *State) backAwaits(c *Command, o *PlanOutcome) (e Event, awaits bool) {
+	if c.approval() != nil || len(o.Approval) == 0 {
+		return e, false
+	}
+	a := Approval{Kind: ApprovalBack, Why: o.Approval, What: s.describeBack(), Back: s.undo.Of, entropy: c.Entropy}
 	return s.putOff(c, a, o.Changes), true
 }
 
@@ -406,9 +424,13 @@ func (s *State) makeApproved(c *Command, a *Approval) Event {
 		return Event{Kind: CommandRefused, Reason: ReasonBaseChanged, Session: a.Session}
 	}
 	asked := Command{Kind: CmdApplyPlan, Operator: a.By, Note: a.Note, Plan: a.plan, Entropy: a.entropy,
-		Decision: &Decision{given: a}}
-	if a.plan != nil {
+		Decision: &Decision{given: a, by: c.Operator}}
+	switch a.Kind {
+	case ApprovalPlan, ApprovalWords:
 		return s.applyPlan(&asked)
+	case ApprovalBack:
+		asked.Kind, asked.Back = CmdPlanBack, a.Back
+		return s.planBack(&asked)
 	}
 	asked.Kind, asked.Session, asked.Action = CmdSteerSession, a.Session, SessionEnd
 	return s.steerSession(&asked)

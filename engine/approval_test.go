@@ -26,7 +26,7 @@ func (g *group) changed(by string, change func(*SalePlan, *SessionPlan)) Command
 }
 
 func approve(no int64, by string) Command {
-	return Command{Kind: CmdDecideApproval, Operator: by, Decision: &Decision{ApprovalNo(no), true, nil}}
+	return Command{Kind: CmdDecideApproval, Operator: by, Decision: &Decision{Approval: ApprovalNo(no), Approve: true}}
 }
 
 // TestWhatAwaitsApproval: by size, words and ends, and not a unit before.

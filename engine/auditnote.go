@@ -78,6 +78,8 @@ func (s *State) describe(c *Command) string {
 		return s.describeProfile(c.Switches)
 	case CmdSetSink:
 		return s.describeSink(c.Sink)
+	case CmdPlanBack:
+		return s.describeBack()
 	case CmdDecideApproval:
 		return s.describeDecision(c.Decision)
 	case CmdNoteAlarm:
@@ -173,7 +175,7 @@ func (s *State) noteForAudit(c *Command, e *Event, said string) {
 		if o := s.eff.LastPlan(); o.Command == e.Command { // else it was refused before it was looked at
 			r.Detail = o.String()
 		}
-	case CmdDecideApproval:
+	case CmdDecideApproval, CmdPlanBack:
 		if o := s.eff.LastPlan(); o.Command == e.Command && len(s.eff.Plans) > 0 {
 			r.Detail += "; " + o.String()
 		}

@@ -58,6 +58,9 @@ type Sale struct {
 	Messages []Message
 	// Planned are those that the last plan said: operators change Messages besides.
 	Planned []Message
+	// Before are those that Messages had in place of what each was changed to last; one
+	// without a text was in the shop's words. A plan says nothing of them.
+	Before []Message
 	// Archived: it is hidden unless it is asked for.
 	Archived bool
 }

@@ -43,6 +43,7 @@ const (
 	CmdRewrap
 	CmdNoteAlarm
 	CmdDecideApproval
+	CmdPlanBack
 
 	cmdBreakListing CommandKind = 127 // takes effect only in builds with the faults tag
 )
@@ -116,6 +117,8 @@ var commandSpecs = [...]struct {
 	CmdNoteAlarm: {"NoteAlarm", func(c *Command) []any { return c.by(&c.Alarm) }, (*State).noteAlarm},
 	CmdDecideApproval: {"DecideApproval",
 		func(c *Command) []any { return c.by(&c.Decision) }, (*State).decideApproval},
+	CmdPlanBack: {"PlanBack",
+		func(c *Command) []any { return c.by(&c.Back, &c.Entropy) }, (*State).planBack},
 	cmdBreakListing: {"BreakListing", func(c *Command) []any { return []any{&c.Listing} }, (*State).breakListing},
 }
 
@@ -162,21 +165,22 @@ type Command struct {
 	Action   SessionAction
 	// ProductAction is what ChangeProduct does.
 	ProductAction ProductAction
+	Refund        RefundNo // ConfirmRefund; Note is the cashier's reference
 
 	Edit     RosterEdit
 	Switches SwitchChange // SetSwitches, SetProfile
 	Sink     *SinkChange  // SetSink
 	Alarm    *AlarmChange // NoteAlarm
 	Decision *Decision    // DecideApproval
+	Back     LogIndex     // PlanBack: of the entry of the plan that is meant; 0: the last one, whichever that is
 
 	Amount    int64 // PayOrder: minor units; AddStock: units
 	Currency  string
 	PaymentID string
-	OrderNo   string   // PayOrder: as the cashier told it, for money that goes back without an order
-	PaidAt    Time     // PayOrder: by the cashier's clock; 0 if it does not say
-	PayType   string   // PayOrder: how it was paid, ValidPayType; "" if the cashier does not say
-	Coupon    int64    // PayOrder: what of Amount the shopper did not pay, 0 to under Amount
-	Refund    RefundNo // ConfirmRefund; Note is the cashier's reference
+	OrderNo   string // PayOrder: as the cashier told it, for money that goes back without an order
+	PaidAt    Time   // PayOrder: by the cashier's clock; 0 if it does not say
+	PayType   string // PayOrder: how it was paid, ValidPayType; "" if the cashier does not say
+	Coupon    int64  // PayOrder: what of Amount the shopper did not pay, 0 to under Amount
 	// Transaction of a PlaceHold; of a PayOrder, zero if the cashier told none.
 	Transaction Transaction
 

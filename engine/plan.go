@@ -582,27 +582,39 @@ func (s *State) applyPlan(c *Command) Event {
 	if e, awaits := s.planAwaits(c, &o); awaits {
 		return e
 	}
-	for i := range c.Plan.Products {
-		s.planProduct(&c.Plan.Products[i])
+	if c.Plan.ByHand {
+		s.recordPlan(c, &o, PlanWords)
+	} else {
+		s.recordPlan(c, &o, PlanFile)
+		s.undo = s.undoOf(c.Plan, o.Changes, c.Operator)
 	}
-	s.keepTemplates(c.Plan)
-	for i := range c.Plan.Sales {
-		sale := &c.Plan.Sales[i]
-		kept := sale.Sale // a pointer to it would keep the whole plan, and a snapshot may hold that
-		s.learnMonths(&kept)
-		kept.Messages, kept.Planned = s.messagesAfter(&sale.Sale, c.Plan.ByHand)
-		kept.Archived = s.staysArchived(sale)
-		s.sales[kept.ID] = &kept
-		for j := range sale.Sessions {
-			s.planSession(sale.ID, &sale.Sessions[j], c.Entropy)
-		}
-	}
-	for i := range c.Plan.Products { // last, so that what they lower is counted once
-		s.planStock(&c.Plan.Products[i])
-	}
+	s.makePlan(c.Plan, c.Entropy)
 	s.eff.Catalogue = true
 	s.runTimers()
 	return Event{Kind: PlanApplied}
+}
+
+// makePlan makes a plan true that has no problems.
+func (s *State) makePlan(p *Plan, entropy [32]byte) {
+	for i := range p.Products {
+		s.planProduct(&p.Products[i])
+	}
+	s.keepTemplates(p)
+	for i := range p.Sales {
+		sale := &p.Sales[i]
+		kept := sale.Sale // a pointer to it would keep the whole plan, and a snapshot may hold that
+		s.learnMonths(&kept)
+		kept.Messages, kept.Planned = s.messagesAfter(&sale.Sale, p.ByHand)
+		kept.Before = wordsBeforeChange(s.sales[kept.ID], kept.Messages)
+		kept.Archived = s.staysArchived(sale)
+		s.sales[kept.ID] = &kept
+		for j := range sale.Sessions {
+			s.planSession(sale.ID, &sale.Sessions[j], entropy)
+		}
+	}
+	for i := range p.Products { // last, so that what they lower is counted once
+		s.planStock(&p.Products[i])
+	}
 }
 
 // startFromNow counts the relative starts of p from state time.

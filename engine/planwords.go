@@ -103,14 +103,7 @@ func (s *State) messagesAfter(sale *Sale, byHand bool) (live, planned []Message)
 		if text == messageText(old.Planned, w) {
 			text = messageText(old.Messages, w)
 		}
-		if text == "" {
-			continue
-		}
-		if len(live) == 0 || live[len(live)-1].Name != w.name {
-			live = append(live, Message{Name: w.name})
-		}
-		m := &live[len(live)-1]
-		m.Text = append(m.Text, Words{w.lang, text})
+		live = withWording(live, w, text)
 	}
 	return live, sale.Messages
 }

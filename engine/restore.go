@@ -61,7 +61,9 @@ func ReadState(from io.Reader) (*State, error) {
 }
 
 // only reports whether there is one row of a kind at most.
-func only(kind byte) bool { return kind == blockHead || kind == blockSwitches || kind == blockPersonal }
+func only(kind byte) bool {
+	return kind == blockHead || kind == blockSwitches || kind == blockPersonal || kind == blockUndo
+}
 
 func cutOff(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
@@ -209,6 +211,10 @@ func (s *snapshotReader) readRow(c *coder, kind byte) {
 		s.readAlarm(c)
 	case blockApprovals:
 		s.readApproval(c)
+	case blockRecords:
+		s.readRecord(c)
+	case blockUndo:
+		s.readUndo(c)
 	default:
 		c.fail(fmt.Sprintf("unknown block kind %d", kind))
 	}

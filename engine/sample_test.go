@@ -240,6 +240,10 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 		len(plan.Changes) == 0 || s.ApprovalRules().PlanUnits != 1000 {
 		t.Errorf("approvals %+v, %+v, %+v of %+v", rejected, end, plan, s.ApprovalRules())
 	}
+	if h, p := s.History(), s.LastPlan(); len(h.Plans) != 1 || h.PlansDropped || h.Plans[0].Index != p.Of ||
+		p.At != clockStart || len(s.undo.Sales) != 1 {
+		t.Errorf("history %+v, to be undone %+v", h, s.undo)
+	}
 	for version, want := range map[string]error{snapshotMagic + "\x02": ErrNewerFormat,
 		"DOORSNAP\x03": ErrOlderFormat} {
 		_, err := ReadState(strings.NewReader(version + string(data[len(version):])))
@@ -299,6 +303,7 @@ func TestSampleBatchIsRead(t *testing.T) {
 		{Kind: CmdOpenEpoch, Node: "a1", Nonce: 7, Secret: [16]byte{9},
 			Approving: &ApprovalRules{1000, 5, true, true, time.Hour}},
 		{Kind: CmdDecideApproval, Decision: &Decision{Approval: 7, Approve: true}, Operator: "op", Note: "why"},
+		{Kind: CmdPlanBack, Back: 9, Entropy: [32]byte{8}, Operator: "op", Note: "why"},
 	}
 	header := BatchHeader{Epoch: 3, Sequence: 5, Time: clockStart, Commands: len(commands)}
 	data := sample(t, sampleBatch, func() []byte { return EncodeBatch(header, commands...) })

@@ -218,7 +218,7 @@ func (s *simulation) settleAll() {
 	}
 	s.play(commands...)
 	for _, x := range g.state.Sessions() {
-		if x.State != Settled && x.State != Draft {
+		if x.State != Settled && x.State != Draft && x.State != Deleted {
 			s.t.Fatalf("session %q is %v and can't be settled", x.ID, x.State)
 		}
 	}

@@ -247,6 +247,9 @@ func (s *simulation) jump() {
 func (s *simulation) command() Command {
 	switch n := rapid.IntRange(0, 40).Draw(s.t, "command"); {
 	case n >= 39:
+		if s.model == nil && rapid.Bool().Draw(s.t, "back") { // the model does not know what there was
+			return Command{Kind: CmdPlanBack, Operator: s.operator()}
+		}
 		return s.decision()
 	case n >= 38:
 		return s.alarm()

@@ -56,6 +56,8 @@ const (
 	blockErasures
 	blockAlarms
 	blockApprovals
+	blockRecords
+	blockUndo
 	blockEnd = 255
 )
 
@@ -80,6 +82,8 @@ type Snapshot struct {
 	alarms   []*AlarmNote // never changed in place
 
 	approvals []*Approval // never changed in place
+	records   []*PlanRecord
+	undo      *undo // nil for none
 
 	personal personalHead
 	keys     table[named[keyRow]]
@@ -110,6 +114,8 @@ func (s *State) Snapshot() *Snapshot {
 		alarms:   s.alarms,
 
 		approvals: s.approvals,
+		records:   s.records,
+		undo:      s.undo,
 
 		done:     slices.Clone(s.intents.done),
 		personal: s.personal.head(),
@@ -299,6 +305,12 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	}
 	for _, a := range s.approvals {
 		b.row(blockApprovals, a)
+	}
+	for _, r := range s.records {
+		b.row(blockRecords, r)
+	}
+	if s.undo != nil {
+		b.row(blockUndo, s.undo)
 	}
 	b.flush()
 	b.block(blockEnd, nil)

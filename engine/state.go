@@ -27,7 +27,9 @@ type State struct {
 	sinks    []*SinkNote  // by name; neither it nor they are changed in place
 	alarms   []*AlarmNote // like sinks
 
-	approvals []*Approval // by number; like sinks
+	approvals []*Approval   // by number; like sinks
+	records   []*PlanRecord // the last changes by plans and words, the oldest first; like sinks
+	undo      *undo         // of the last plan; nil without one, and once it was taken back
 
 	refunds   table[Refund] // by number - 1
 	madeUpTo  RefundNo      // every refund up to it has been made

@@ -195,6 +195,22 @@ var adminRoutes = []adminRoute{
 	{"DELETE", "/admin/v1/messages/{sale}/{name}", auth.Operator, noBody, command, keyed,
 		gets((*AdminServer).resetMessage).awaiting(),
 		about{"resetMessage", "Take a sale's own words for a message away", "", "404 422"}},
+	{"POST", "/admin/v1/plan/back", auth.Operator, jsonBody, change, keyed,
+		does((*AdminServer).planBack).awaiting(),
+		about{"takePlanBack", "Take the last plan back",
+			"Whole or not at all: what it changed is as it was just before, and what it made is deleted. A listing " +
+				"in a session that there was stays, with nothing to sell. 422 says what can't be as it was: stock " +
+				"under what is sold, a session that has opened. One step: the plan before it can't be taken back then.",
+			"409 422"}},
+	{"POST", "/admin/v1/messages/{sale}/{name}/back", auth.Operator, noBody, command, keyed,
+		finds((*AdminServer).messageBack).awaiting(),
+		about{"takeMessageBack", "Give a message the sale's words that it had before they were changed last",
+			"By a plan or by hand. Asked for once more, that is taken back in turn.", "404 409 422"}},
+	{"GET", "/admin/v1/history", auth.Viewer, noBody, command, reads,
+		finds((*AdminServer).history),
+		about{"getHistory", "What was changed by plans, in words and with switches: who, when, from what to what",
+			"The newest first. The last 64 changes by plans and of words are kept, and the last 64 of switches; the " +
+				"audit trail goes further back. With kind=words, of a plan only what it changed of them.", "503"}},
 	{"GET", "/admin/v1/approvals", auth.Viewer, noBody, command, reads,
 		finds((*AdminServer).approvals),
 		about{"listApprovals", "Changes that a second operator must approve, and what has become of them",

@@ -29,16 +29,19 @@ func switchboardOf(v *engine.SwitchboardView) wire.Switchboard {
 		j.Switches = append(j.Switches, each)
 	}
 	for _, r := range slices.Backward(v.History) {
-		record := wire.SwitchRecord{At: rfc3339(r.At), LogIndex: uint64(r.Index), Operator: r.Operator, Note: r.Note,
-			Action:  r.Action.String(),
-			Profile: r.Profile, Changed: []wire.SwitchChange{}}
-		for i := range r.After {
-			if w := engine.Switch(i); r.Before[i] != r.After[i] {
-				record.Changed = append(record.Changed, wire.SwitchChange{Name: w.String(),
-					Before: valueOf(w, r.Before[i]), After: valueOf(w, r.After[i])})
-			}
+		j.History = append(j.History, switchRecordOf(&r))
+	}
+	return j
+}
+
+func switchRecordOf(r *engine.SwitchRecord) wire.SwitchRecord {
+	j := wire.SwitchRecord{At: rfc3339(r.At), LogIndex: uint64(r.Index), Operator: r.Operator, Note: r.Note,
+		Action: r.Action.String(), Profile: r.Profile, Changed: []wire.SwitchChange{}}
+	for i := range r.After {
+		if w := engine.Switch(i); r.Before[i] != r.After[i] {
+			j.Changed = append(j.Changed, wire.SwitchChange{Name: w.String(), Before: valueOf(w, r.Before[i]),
+				After: valueOf(w, r.After[i])})
 		}
-		j.History = append(j.History, record)
 	}
 	return j
 }

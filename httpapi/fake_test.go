@@ -365,6 +365,10 @@ func (f *fakeOperator) SetMessage(ctx context.Context, by engine.By, sale string
 	return engine.PlanOutcome{Changes: f.changes, Problems: f.problems}, f.err
 }
 
+func (f *fakeOperator) MessageBack(context.Context, engine.By, string, string, bool) (engine.PlanOutcome, error) {
+	return engine.PlanOutcome{}, nil
+}
+
 func (f *fakeOperator) Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction,
 	note string) (engine.SessionView, error) {
 	if _, bounded := ctx.Deadline(); !bounded {

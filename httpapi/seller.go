@@ -138,6 +138,15 @@ type Operator struct {
 	Shipping
 	PersonalOffice
 	Approver
+	Historian
+}
+
+// Historian knows what was changed, and takes the last plan back.
+type Historian interface {
+	History() (engine.History, error)
+	// PlanBack takes the last plan back, whole or not at all, and gives which that is. Refusal:
+	// ReasonBaseChanged where another was meant.
+	PlanBack(ctx context.Context, by engine.By, b engine.Back) (o engine.PlanOutcome, of engine.AppliedPlan, err error)
 }
 
 // Approver has the changes that a second operator must approve. Whatever change of an operator's
@@ -163,6 +172,9 @@ type Catalogue interface {
 	// shop's, and leaves all else of the sale as it is. The outcome is as of
 	// ApplyPlan; a sale that is not there is refused as unknown.
 	SetMessage(ctx context.Context, by engine.By, sale string, own engine.Message) (engine.PlanOutcome, error)
+	// MessageBack gives a message the words that it had before they were changed last. A
+	// refusal says that they were not.
+	MessageBack(ctx context.Context, by engine.By, sale, name string, dryRun bool) (engine.PlanOutcome, error)
 	Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction,
 		note string) (engine.SessionView, error)
 	// Settle has a session's orders leave memory for the ledgers, whether or not it is

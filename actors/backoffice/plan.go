@@ -38,6 +38,43 @@ func (bo *Office) ApplyPlan(
 	return o, err
 }
 
+// PlanBack takes the last plan back, whole or not at all, and gives which that is.
+func (bo *Office) PlanBack(
+	ctx context.Context, by engine.By, b engine.Back,
+) (o engine.PlanOutcome, of engine.AppliedPlan, err error) {
+	if err := bo.CatchUp(ctx); err != nil {
+		return o, of, err
+	}
+	c := engine.Command{Kind: engine.CmdPlanBack, Back: b.Of, Note: b.Note}
+	if err := bo.sign(ctx, &c, by); err != nil {
+		return o, of, err
+	}
+	bo.View(func(s *engine.State) { of = s.LastPlan() })
+	if done, changes, err := bo.done(c.Intent); (done || err != nil) && !b.DryRun {
+		return engine.PlanOutcome{Changes: changes}, of, err
+	}
+	if b.Of != 0 && b.Of != of.Of {
+		return o, of, refusal(engine.ReasonBaseChanged)
+	}
+	bo.View(func(s *engine.State) { o = s.CompareBack() })
+	if b.DryRun || len(o.Problems) > 0 {
+		return o, of, nil
+	}
+	rand.Read(c.Entropy[:]) // never fails
+	a, err := bo.Ask(ctx, c)
+	o.Changes, o.Problems = a.Changes, a.Problems
+	return o, of, err
+}
+
+// History gives the last changes by plans, of words and of switches.
+func (bo *Office) History() (h engine.History, err error) {
+	if err := bo.Current(); err != nil {
+		return h, err
+	}
+	bo.View(func(s *engine.State) { h = s.History() })
+	return h, nil
+}
+
 // Planned gives the plan as it is: read only. known is false if there is no such sale.
 func (bo *Office) Planned(w engine.Wanted) (p *engine.Planned, known bool, err error) {
 	if err := bo.Current(); err != nil {
@@ -152,8 +189,30 @@ func (bo *Office) Sales() (sales []engine.Sale) {
 func (bo *Office) SetMessage(
 	ctx context.Context, by engine.By, sale string, m engine.Message,
 ) (engine.PlanOutcome, error) {
+	return bo.changeMessage(ctx, by, sale, false, func(*engine.Sale) (engine.Message, error) { return m, nil })
+}
+
+// MessageBack gives a sale's message the words that it had before they were changed last.
+// Error: a refusal where they have not been.
+func (bo *Office) MessageBack(
+	ctx context.Context, by engine.By, sale, name string, dryRun bool,
+) (engine.PlanOutcome, error) {
+	return bo.changeMessage(ctx, by, sale, dryRun, func(x *engine.Sale) (engine.Message, error) {
+		at := slices.IndexFunc(x.Before, func(m engine.Message) bool { return m.Name == name })
+		if at < 0 {
+			return engine.Message{}, &engine.Refusal{Reason: engine.ReasonConflict,
+				Detail: "The sale's words for this message have not been changed: there is no way back."}
+		}
+		return x.Before[at], nil
+	})
+}
+
+// changeMessage gives a message of a sale the words that of says.
+func (bo *Office) changeMessage(
+	ctx context.Context, by engine.By, sale string, dryRun bool, of func(*engine.Sale) (engine.Message, error),
+) (o engine.PlanOutcome, err error) {
 	if err := bo.CatchUp(ctx); err != nil {
-		return engine.PlanOutcome{}, err
+		return o, err
 	}
 	var present *engine.Sale
 	bo.View(func(s *engine.State) {
@@ -163,9 +222,13 @@ func (bo *Office) SetMessage(
 		}
 	})
 	if present == nil {
-		return engine.PlanOutcome{}, refusal(engine.ReasonUnknown)
+		return o, refusal(engine.ReasonUnknown)
 	}
-	present.Months, present.Planned = nil, nil // those that the sale has stay
+	m, err := of(present)
+	if err != nil {
+		return o, err
+	}
+	present.Months, present.Planned, present.Before = nil, nil, nil // those that the sale has stay
 	present.Messages = slices.DeleteFunc(slices.Clone(present.Messages), func(other engine.Message) bool {
 		return other.Name == m.Name
 	})
@@ -173,7 +236,7 @@ func (bo *Office) SetMessage(
 		present.Messages = append(present.Messages, m)
 		slices.SortFunc(present.Messages, func(a, b engine.Message) int { return strings.Compare(a.Name, b.Name) })
 	}
-	return bo.ApplyPlan(ctx, by, &engine.Plan{ByHand: true, Sales: []engine.SalePlan{{Sale: *present}}}, false)
+	return bo.ApplyPlan(ctx, by, &engine.Plan{ByHand: true, Sales: []engine.SalePlan{{Sale: *present}}}, dryRun)
 }
 
 // rulesPause is how long whoever waits for newer rules looks away.

@@ -86,7 +86,7 @@ func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	return httpapi.NewAdmin(httpapi.AdminConfig{
 		Operator: httpapi.Operator{Catalogue: n.office, OrderOffice: n.office, Switcher: n.office, Lists: n.office,
 			PlayOffice: n.office, ProductOffice: n.office, Archive: n.office, Shipping: n.office,
-			PersonalOffice: n.office, Approver: n.office},
+			PersonalOffice: n.office, Approver: n.office, Historian: n.office},
 		Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.intake,
 		Sinks:       sinkRoom{n.office, n.sinks},
 		AlarmBook:   n.office,

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -252,6 +253,118 @@ func TestChangedBaseIsRefused(t *testing.T) {
 	}
 	must[wire.Approval](o, 200, "cy", "POST /approvals/1/reject", `{}`)
 	if o.stock("mask") != 8 {
+		t.Errorf("%d units", o.stock("mask"))
+	}
+}
+
+// TestHistoryAndBack: what plans, words and switches have changed, by whom and approved by
+// whom; one step back by its diff, and refused where it can't be, which changes nothing.
+func TestHistoryAndBack(t *testing.T) {
+	o := openOffices(t, "--approvals-plan-units", "100")
+	o.refuses(422, "ann", "POST /plan/back", `{}`, "plan") // none was applied
+	o.refuses(403, "vic", "POST /plan/back", `{}`, "forbidden")
+	o.refuses(403, "vic", "POST /messages/sale/sold_out/back", "", "forbidden")
+	o.refuses(404, "ann", "POST /messages/sale/nonsense/back", "", "not-found")
+	o.refuses(404, "ann", "POST /messages/none/sold_out/back", "", "not-found")
+	o.refuses(400, "ann", "GET /history?kind=x", "", "malformed")
+	o.refuses(400, "ann", "GET /history?before=x", "", "malformed")
+	o.refuses(400, "ann", "POST /plan/back", `{"of":-1}`, "malformed")
+	must[wire.PlanChanges](o, 200, "ann", "POST /plan", nodetest.Masks(50))
+	o.refuses(409, "ann", "POST /messages/sale/sold_out/back", "", "conflict")
+	must[wire.Approval](o, 202, "ann", "POST /plan", nodetest.Masks(100)+"    messages: {sold_out: {en: Gone.}}\n")
+	must[wire.Approval](o, 200, "bo", "POST /approvals/1/approve", `{}`)
+	must[wire.PlanChanges](o, 200, "cy", "PUT /messages/sale/sold_out", `{"text":{"en":"All gone."}}`)
+	must[wire.Switchboard](o, 200, "cy", "PATCH /switches", `{"switches":{"rate_limits":50},"note":"<b>bots</b>"}`)
+
+	all := must[wire.History](o, 200, "vic", "GET /history", "")
+	if len(all.Entries) != 4 || all.Before != "" || all.KeptSince != "" {
+		t.Fatalf("%+v", all)
+	}
+	for i, want := range []wire.HistoryEntry{
+		{Kind: "switches", Action: "set", By: "cy", Note: "<b>bots</b>",
+			Changes: []wire.PlanChange{{Path: "switches.rate_limits", Before: "100", After: "50"}}},
+		{Kind: "words", Action: "set", By: "cy", Changes: []wire.PlanChange{
+			{Path: "sales[sale].messages.sold_out.en", Before: "Gone.", After: "All gone."}}},
+		{Kind: "plan", Action: "apply", By: "ann", ApprovedBy: "bo", Approval: 1, Changes: []wire.PlanChange{
+			{Path: "sales[sale].messages.sold_out.en", After: "Gone."},
+			{Path: "sales[sale].sessions[day].listings[mask].stock", Before: "50", After: "100"}}},
+		{Kind: "plan", Action: "apply", By: "ann", Changes: all.Entries[3].Changes},
+	} {
+		got := all.Entries[i]
+		if want.LogIndex, want.At = got.LogIndex, got.At; !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v\nwant %+v", got, want)
+		}
+	}
+	if got := must[wire.History](o, 200, "vic", "GET /history?kind=words", ""); len(got.Entries) != 2 ||
+		len(got.Entries[1].Changes) != 1 {
+		t.Errorf("words: %+v", got)
+	}
+	var paged []wire.HistoryEntry
+	for before := ""; ; {
+		page := must[wire.History](o, 200, "vic", "GET /history?limit=1"+before, "")
+		paged = append(paged, page.Entries...)
+		if before = "&before=" + page.Before; page.Before == "" {
+			break
+		}
+	}
+	if !reflect.DeepEqual(paged, all.Entries) {
+		t.Errorf("by pages: %+v", paged)
+	}
+
+	back := must[wire.PlanChanges](o, 200, "ann", "POST /messages/sale/sold_out/back", "")
+	if len(back.Changes) != 1 || back.Changes[0].After != "Gone." {
+		t.Errorf("%+v", back)
+	}
+	dry := must[wire.PlanBack](o, 200, "ann", "POST /plan/back?dry_run=true", `{}`)
+	if dry.Applied || len(dry.NeedsApproval) != 1 || dry.Plan.By != "ann" ||
+		dry.Plan.Index != all.Entries[2].LogIndex || len(dry.Changes) != 2 || o.stock("mask") != 100 {
+		t.Errorf("%+v", dry)
+	}
+	o.refuses(409, "ann", "POST /plan/back", `{"of":1}`, "base-changed")
+	body := fmt.Sprintf(`{"of":%d,"note":"wrong figures"}`, dry.Plan.Index)
+	must[wire.Approval](o, 202, "ann", "POST /plan/back", body)
+	done := must[wire.Approval](o, 200, "bo", "POST /approvals/2/approve", `{}`)
+	if done.Kind != "plan_back" || len(done.Changes) != 2 || o.stock("mask") != 50 {
+		t.Errorf("%+v", done)
+	}
+	last := must[wire.History](o, 200, "vic", "GET /history?limit=1", "").Entries[0]
+	if last.Action != "back" || last.By != "ann" || last.ApprovedBy != "bo" || last.Note != "wrong figures" {
+		t.Errorf("%+v", last)
+	}
+	o.trailNames("plan_applied", "bo", "approve approval 2, back from the plan of log index ")
+	o.refuses(422, "ann", "POST /plan/back", `{}`, "plan") // one step
+}
+
+// TestBackByCommand: the commands tell which plan they take back, and why they can't.
+func TestBackByCommand(t *testing.T) {
+	o := openOffices(t)
+	must[wire.PlanChanges](o, 200, "ann", "POST /plan", nodetest.Masks(5))
+	must[wire.PlanChanges](o, 200, "ann", "POST /plan", nodetest.Masks(9))
+	index := must[wire.History](o, 200, "vic", "GET /history?limit=1", "").Entries[0].LogIndex
+	for _, c := range []struct {
+		name   string
+		args   []string
+		status int
+		says   string
+	}{
+		{"vic", []string{"history", "--kind", "plan", "--limit", "1"}, 0, "  ann: plan apply\n~ sales[sale].sessions" +
+			"[day].listings[mask].stock: 5 → 9\n\nThere are more: --before "},
+		{"vic", []string{"history", "--kind", "x"}, 2, "is not plan, words or switches"},
+		{"vic", []string{"history", "--limit", "201"}, 2, "is not between 1 and 200"},
+		{"vic", []string{"plan", "back"}, 1, "403"},
+		{"bo", []string{"plan", "back", "--dry-run"}, 0, fmt.Sprintf(" by ann (--of %d)\n~ sales[sale].sessions[day]."+
+			"listings[mask].stock: 9 → 5\n", index)},
+		{"bo", []string{"plan", "back", "--of", "1"}, 1, "is not what it would have changed"},
+		{"bo", []string{"plan", "back", "--of", fmt.Sprint(index), "--note", "a slip"}, 0, "1 changed"},
+		{"bo", []string{"plan", "back"}, 1, "there is none to be taken back"},
+		{"vic", []string{"history", "--limit", "1"}, 0, "  bo: plan back (a slip)\n~ "},
+	} {
+		status, out, errs := o.tool(c.name, c.args...)
+		if status != c.status || !strings.Contains(out+errs, c.says) {
+			t.Errorf("%s: %v: %d %s%s", c.name, c.args, status, out, errs)
+		}
+	}
+	if o.stock("mask") != 5 {
 		t.Errorf("%d units", o.stock("mask"))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -121,6 +122,15 @@ func TestEveryChangeIsMadeOnce(t *testing.T) {
 			opsCall{"POST", "/admin/v1/alarms/disk_slow/silence", `{"for":"0s"}`, ""}, "/admin/v1/alarms"},
 		{"end", opsCall{"POST", "/admin/v1/sessions/later/end", "", ""}, opsCall{}, "/admin/v1/sessions"},
 		{"settle", opsCall{"POST", "/admin/v1/sessions/later/settle", "", ""}, opsCall{}, "/admin/v1/sessions"},
+	}
+	for _, back := range []changeOnce{
+		{"plan-back", opsCall{"POST", "/admin/v1/plan/back", `{}`, ""},
+			opsCall{"POST", "/admin/v1/plan", products("Three"), plan}, "/admin/v1/products"},
+		{"words-back", opsCall{"POST", message + "/back", "", ""},
+			opsCall{"PUT", message, `{"text":{"en":"Three."}}`, ""}, "/admin/v1/messages"},
+	} { // behind what they take back
+		at := slices.IndexFunc(cases, func(c changeOnce) bool { return c.look == back.look })
+		cases = slices.Insert(cases, at+1, back)
 	}
 	cases = append(cases, changesOfGoods(s)...)
 	tried := map[string]bool{}

@@ -154,6 +154,29 @@ func (c *Client) Order(ctx context.Context, orderNo string) (*wire.OpsOrder, err
 	return get[wire.OpsOrder](ctx, c, v1+"/orders/"+url.PathEscape(orderNo))
 }
 
+// PlanBack takes the last plan back, if it is the one of a log index or that is 0; with dryRun
+// it only tells what would change.
+func (c *Client) PlanBack(ctx context.Context, of uint64, note string, dryRun bool) (*wire.PlanBack, error) {
+	return post[wire.PlanBack](ctx, c, asked(v1+"/plan/back", "dry_run", when(dryRun)),
+		wire.PlanBackRequest{Note: why(note), Of: of})
+}
+
+// MessageBack gives a message the sale's words that it had before they were changed last.
+func (c *Client) MessageBack(ctx context.Context, sale, name string, dryRun bool) (*wire.PlanChanges, error) {
+	return post[wire.PlanChanges](ctx, c, asked(v1+"/messages/"+url.PathEscape(sale)+"/"+url.PathEscape(name)+"/back",
+		"dry_run", when(dryRun)), nil)
+}
+
+// History gives what was changed, of a kind (plan, words, switches) or ("") of all, the newest
+// first, at most so many (0: 50), from where the page before ended.
+func (c *Client) History(ctx context.Context, kind, before string, limit int) (*wire.History, error) {
+	most := ""
+	if limit > 0 {
+		most = strconv.Itoa(limit)
+	}
+	return get[wire.History](ctx, c, asked(v1+"/history", "kind", kind, "before", before, "limit", most))
+}
+
 // Approvals gives changes that a second operator must approve, of a state or ("") of all.
 func (c *Client) Approvals(ctx context.Context, state string) (*wire.Approvals, error) {
 	return get[wire.Approvals](ctx, c, asked(v1+"/approvals", "state", state))

@@ -7,7 +7,8 @@ import "github.com/spf13/cobra"
 // Commands gives them; those below cluster that ask no node are given to it.
 func Commands(cluster ...*cobra.Command) []*cobra.Command {
 	return []*cobra.Command{
-		newApplyCommand(), newPlanCommand(), newApprovalsCommand(), newClusterCommand(cluster), newBackupCommand(),
+		newApplyCommand(), newPlanCommand(), newApprovalsCommand(), newHistoryCommand(),
+		newClusterCommand(cluster), newBackupCommand(),
 		newRefusalsCommand(), newRefundsCommand(), newAlarmsCommand(), newHotCommand(),
 		newWaitCommand(), newSwitchesCommand(),
 		newListsCommand(), newReservationsCommand(), newReconcileCommand(), newDrawCommand(),

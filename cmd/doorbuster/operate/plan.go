@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,13 +13,53 @@ import (
 	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/httpapi/client"
+	"doorbuster/httpapi/wire"
 )
 
 func newPlanCommand() *cobra.Command {
-	return cli.Group(&cobra.Command{Use: "plan", Short: "Export the plan as it is",
+	return cli.Group(&cobra.Command{Use: "plan", Short: "Export the plan as it is, or take the last one back",
 		Long: `Export the plan as it is: products, plays, sales, sessions and listings, as the file that
-'doorbuster apply' takes.`,
-		Example: `  doorbuster plan export --admin 127.0.0.1:8081 > plan.yaml`}, newPlanExportCommand())
+'doorbuster apply' takes; or take the last plan that was applied back.`,
+		Example: `  doorbuster plan export --admin 127.0.0.1:8081 > plan.yaml
+  doorbuster plan back --dry-run --admin 127.0.0.1:8081`}, newPlanExportCommand(), newPlanBackCommand())
+}
+
+func newPlanBackCommand() *cobra.Command {
+	o := nodeOptions{look: "history"}
+	dry, of := false, uint64(0)
+	c := o.change(&cobra.Command{
+		Use:   "back --admin ADDR",
+		Short: "Take the last plan back",
+		Long: `Take the last plan that was applied back, whole or not at all: what it changed is as it was
+just before, and what it made is deleted. A listing that it put into a session which there
+was stays listed, with nothing to sell. Where something can't be as it was (stock under what
+is sold, a session that has opened) it says so, and changes nothing.
+
+It is one step: the plan before it can't be taken back then. What operators have changed of
+the same since is in the diff of the dry run, too.`,
+		Example: `  # See what it would do, and which plan it takes back; then take that one back
+  doorbuster plan back --dry-run --admin 127.0.0.1:8081
+  doorbuster plan back --of 4711 --note "wrong prices" --admin 127.0.0.1:8081`,
+	}, nil, asking(&o, func(ctx context.Context, node *client.Client) (*wire.PlanBack, error) {
+		return node.PlanBack(ctx, of, o.note, dry)
+	}, func(w io.Writer, b *wire.PlanBack) error {
+		for _, n := range b.Notes {
+			if _, err := fmt.Fprintln(w, cli.Shown("note: "+n.Path+": "+n.Message)); err != nil {
+				return err
+			}
+		}
+		if b.Plan.Index > 0 {
+			if _, err := fmt.Fprintln(w, cli.Shown(fmt.Sprintf("back from the plan of %s by %s (--of %d)", b.Plan.At,
+				b.Plan.By, b.Plan.Index))); err != nil {
+				return err
+			}
+		}
+		return printChanges(w, &b.PlanChanges)
+	}))
+	c.Flags().BoolVar(&dry, "dry-run", false, "only tell what would change")
+	c.Flags().Uint64Var(&of, "of", 0, "log `index` of the plan that is meant, as the dry run tells it; refused if "+
+		"another was applied since")
+	return c
 }
 
 // planExportOptions are the flags of plan export.

@@ -339,7 +339,7 @@ func (w *watched) commands() {
 		"alarms": "--json", "approvals list": "--json", "approvals show": "1",
 		"bargains list": "--json", "bargains show": w.named["code"], "cluster status": "--json",
 		"draw show": "drawn/mask", "draw verify": "drawn/mask", "events tail": "--from 0 --json",
-		"hot": "--json", "lists export": "risk/phones|risk/addresses --format ndjson",
+		"history": "--json", "hot": "--json", "lists export": "risk/phones|risk/addresses --format ndjson",
 		"lists show": "|risk/phones|risk/addresses " +
 			"--json|risk/phones " + watchedPhone, "personal-keys status": "--json", "plan export": "", "plays list": "",
 		"products list": "", "products show": "mug", "products suppliers": "", "refunds": "|--json",
@@ -385,7 +385,7 @@ var changing = strings.Split("alarms ack|alarms silence|"+
 	"apply|approvals approve|approvals reject|"+
 	"backup|bargains end|bench rush|cluster backup|cluster drain|cluster join|"+
 	"cluster prefer|cluster promote|cluster remove|cluster snapshot|cluster transfer|cluster undrain|cluster zone-ack|"+
-	"erase|lists add|lists forget|lists import|lists remove|plays apply|products delete|products import|products pull|"+
+	"erase|lists add|lists forget|lists import|lists remove|plan back|plays apply|products delete|products import|products pull|"+
 	"products retire|products revive|reconcile|reconcile set-aside|reservations add|reservations import|"+
 	"reservations remove|sales archive|sales delete|sales recall|sessions archive|sessions delete|sessions profile|"+
 	"sessions recall|"+
