@@ -131,7 +131,13 @@ func TestEpochLost(t *testing.T) {
 	s.log.setFail(true)
 	answers := make(chan engine.Answer, 5)
 	for i := range 5 {
-		go func() { answers <- s.grab("day/skus/mask", fmt.Sprintf("s%d", i), "k") }()
+		go func() {
+			a := s.grab("day/skus/mask", fmt.Sprintf("s%d", i), "k")
+			for a.Code == engine.CodeProcessing { // the next epoch had not opened when it was asked again
+				a = s.grab("day/skus/mask", fmt.Sprintf("s%d", i), "k")
+			}
+			answers <- a
+		}()
 	}
 	<-s.log.lost
 	s.log.setFail(false)
