@@ -2,6 +2,7 @@ package actors
 
 import (
 	"math/bits"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,6 +48,7 @@ type journal struct {
 	}
 	clock func() engine.Time
 	stop  chan struct{}
+	over  sync.WaitGroup // of keepTime
 }
 
 // journalWays is how many entries a set has: two lines of a cache.
@@ -75,13 +77,17 @@ func newJournal(entries int, clock func() engine.Time) *journal {
 		stop: make(chan struct{})}
 	j.readClock()
 	j.turn(true)
-	go j.keepTime()
+	j.over.Go(j.keepTime)
 	return j
 }
 
 func (j *journal) capacity() int64 { return int64(len(j.sets)) * journalWays }
 
-func (j *journal) close() { close(j.stop) }
+// close returns when nothing of it reads the clock any more.
+func (j *journal) close() {
+	close(j.stop)
+	j.over.Wait()
+}
 
 func (j *journal) readClock() { j.now.Store(secondsOf(j.clock())) }
 

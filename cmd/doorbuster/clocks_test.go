@@ -23,8 +23,13 @@ type clocked struct {
 	over   chan struct{}
 }
 
-func (c *clocked) wall() time.Time {
-	now := time.Now().Add(c.ahead)
+// wall gives the clock of one opening.
+func (c *clocked) wall() func() time.Time {
+	ahead := c.ahead
+	return func() time.Time { return c.wallOf(time.Now().Add(ahead)) }
+}
+
+func (c *clocked) wallOf(now time.Time) time.Time {
 	// The first word of a Time that has a monotonic reading is its wall clock,
 	// with the seconds above 30 bits. Whoever sets a machine's clock moves that
 	// and not the monotonic one, for which package time has no words.
@@ -54,7 +59,7 @@ func (c *clocked) open() {
 	if err != nil {
 		c.T.Fatal(err)
 	}
-	cfg.wall = c.wall
+	cfg.wall = c.wall()
 	c.Logs = nodetest.NewLogBook()
 	n, err := openNode(cfg, cfg.newLogger(c.Logs))
 	if err != nil {
