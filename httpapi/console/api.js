@@ -243,15 +243,15 @@ export function useQuery(path, { every = 0 } = {}) {
 export const useCluster = () => useQuery(clusterPath, { every: 2000 });
 
 // usePages asks for a list by pages: rows so far, more for the next page, if there is one.
-// name is that of the rows in an answer.
-export function usePages(path, name) {
+// name is that of the rows in an answer, next that of where to go on.
+export function usePages(path, name, next = "cursor") {
   const [state, set] = useState({ path: null, rows: [] });
   const changed = useStore(changes);
   const turn = useRef(0);
   const load = async (rows, cursor, mine) => {
     try {
-      const page = await get(cursor ? withQuery(path.split("?")[0], { ...Object.fromEntries(new URLSearchParams(path.split("?")[1])), cursor }) : path);
-      if (mine === turn.current) set({ path, rows: rows.concat(page[name]), page, cursor: page.cursor });
+      const page = await get(cursor ? withQuery(path.split("?")[0], { ...Object.fromEntries(new URLSearchParams(path.split("?")[1])), [next]: cursor }) : path);
+      if (mine === turn.current) set({ path, rows: rows.concat(page[name]), page, cursor: page[next] });
     } catch (error) {
       if (mine === turn.current) set({ path, rows, error, cursor });
     }

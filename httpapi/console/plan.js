@@ -10,6 +10,7 @@ import { Finals, Steps, When, over, stateOf } from "./steps.js";
 import { Path, Review, Wrong, local, useReview } from "./review.js";
 import { NewSession, Prices, SessionForm } from "./plan-form.js";
 import { Approvals } from "./plan-approvals.js";
+import { Past } from "./plan-history.js";
 import { Words } from "./plan-messages.js";
 import "./words-names.js";
 import "./words-plan.js";
@@ -123,7 +124,7 @@ function File({ session }) {
     <${Review} of=${review} onDone=${() => change("")} />`;
 }
 
-const parts = { sessions: null, file: File, words: Words, approvals: Approvals };
+const parts = { sessions: null, file: File, words: Words, approvals: Approvals, history: Past };
 
 const Parts = ({ at: part }) => html`<nav class="tabs" aria-label=${t("view.plan")}>${Object.keys(parts).map((name) => html`
   <a href=${name === "sessions" ? "/plan" : `/plan?part=${name}`} aria-current=${name === part ? "page" : undefined}>${t("planpage." + name)}</a>`)}</nav>`;

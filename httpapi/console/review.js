@@ -3,7 +3,7 @@
 
 import { html, useState } from "./html.js";
 import { Refused, at, change, withQuery } from "./api.js";
-import { moment, number, t } from "./words.js";
+import { has, moment, number, t } from "./words.js";
 import { go } from "./route.js";
 import { Card, Form, Problem, awaits, said } from "./parts.js";
 import "./words-plan.js";
@@ -20,7 +20,7 @@ const inMinor = ["price", "list_price", "coupons_up_to"];
 export function Path({ of }) {
   const steps = [...of.matchAll(/(\w+)\[([^\]]*)\]|(\w+)/g)];
   return html`<span class="path">${steps.map(([, kind, id, field]) => html`<span>${field === undefined
-    ? html`<small>${t("planpart." + kind)}</small> <bdi>${id}</bdi>` : html`${t("field." + field)}${inMinor.includes(field) && html` <small>${t("plan.minor")}</small>`}`}</span>`)}</span>`;
+    ? html`<small>${t("planpart." + kind)}</small> <bdi>${id}</bdi>` : html`${has("field." + field) ? t("field." + field) : field}${inMinor.includes(field) && html` <small>${t("plan.minor")}</small>`}`}</span>`)}</span>`;
 }
 
 const atOnce = 50; // changes that are shown without being asked for

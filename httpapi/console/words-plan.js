@@ -7,6 +7,7 @@ add({
   "planpage.file": ["Plan file", "计划文件"],
   "planpage.approvals": ["Approvals", "审批"],
   "planpage.words": ["Words", "文案"],
+  "planpage.history": ["History", "历史"],
 
   "plan.new": ["New session", "新建场次"],
   "plan.past": ["Past ones, too", "含已结束"],
@@ -115,6 +116,24 @@ add({
   "approval.by": ["Asked for by", "提交人"],
   "approval.decided": ["Decided by", "处理人"],
   "approval.note": ["Notes", "备注"],
+
+  "history.say": ["What was changed by plans, of words and with switches, the newest first. The last plan, and the last change of a sale's words, can be taken back: first you see what that would change.", "计划、文案和开关的更改，最新在前。可撤回最近一次计划，或活动文案的最近一次更改：先显示将有的变化。"],
+  "history.kind": ["Kind", "类别"],
+  "history.nothing": ["Nothing was changed", "没有更改"],
+  "history.look": ["Take it back…", "撤回…"],
+  "history.back": ["Take it back", "撤回"],
+  "history.back_done": ["It is as it was before.", "已恢复原样。"],
+  "history.approved": ["approved by {by}", "{by} 批准"],
+  "history.since": ["What was before is in the audit trail alone:", "更早的更改仅见审计日志："],
+
+  "historykind.all": ["All", "全部"],
+  "historykind.plan": ["Plan", "计划"],
+  "historykind.words": ["Words", "文案"],
+  "historykind.switches": ["Switches", "开关"],
+
+  "historyaction.apply": ["applied", "应用"],
+  "historyaction.back": ["taken back", "撤回"],
+  "historyaction.set": ["changed", "更改"],
 
   "approvalstate.pending": ["waiting", "待批准"],
   "approvalstate.approved": ["approved", "已批准"],

@@ -103,6 +103,32 @@ func TestPlanByForm(t *testing.T) {
 		t.Error(made)
 	}
 	tab.Screenshot("plan")
+
+	// The last plan, and the last change of words, one step back.
+	if a := s.Ops("PUT", "/admin/v1/messages/fans-day/sold_out", `{"text": {"en": "Gone."}}`); a.Status != 200 {
+		t.Fatal(a.Status, a.Body)
+	}
+	tab.Go("http://" + s.Admin + "/plan?part=history")
+	tab.AwaitText("main h3", "Words")
+	tab.AwaitText("main ins", "Gone.")
+	tab.Accessible()
+	tab.Screenshot("plan-history")
+	clicks(tab, "main", "Take it back…")
+	tab.AwaitText("dialog del", "Gone.")
+	clicks(tab, "dialog", "Take it back")
+	tab.AwaitText(".said", "It is as it was before")
+	tab.Set(field(tab, "Kind"), "plan")
+	tab.Await(`!document.querySelector("main ins")?.innerText.includes("Gone.")`)
+	clicks(tab, "main", "Take it back…")
+	tab.AwaitText("dialog .diff", "next")
+	tab.Accessible()
+	tab.Type(field(tab, "Why, for the audit trail"), "a slip")
+	clicks(tab, "dialog", "Take it back")
+	tab.AwaitText(".said", "It is as it was before")
+	tab.AwaitText("main q", "a slip")
+	if a := s.Ops("GET", "/admin/v1/sessions/next", ""); a.Status != 404 {
+		t.Error("the session that the plan has made is still there", a.Status)
+	}
 	if browser.Value[bool](tab, "!!window.marked") {
 		t.Error("a name was taken for markup")
 	}
