@@ -25,6 +25,7 @@ type feed struct {
 	noted    engine.TrailPosition // what the group has noted, as far as this node knows
 	notedAt  time.Time
 	unnoted  bool   // changes were handed over since
+	begins   uint64 // the replay that has begun once something is written; 0: none
 	goneWith uint64 // the replay under which events were gone
 
 	mu   sync.Mutex
@@ -73,6 +74,7 @@ func (f *feed) live(ctx context.Context, note *engine.SinkNote) (err error) {
 		}
 		f.calling(false)
 	}()
+	f.begins = 0
 	f.calling(true)
 	at, known, err := f.Sink.Open(ctx)
 	f.calling(false)
@@ -94,7 +96,7 @@ func (f *feed) live(ctx context.Context, note *engine.SinkNote) (err error) {
 			err = noting
 		}
 	}()
-	for err == nil && f.meant(note) {
+	for err == nil && ctx.Err() == nil && f.meant(note) {
 		err = f.turn(ctx)
 	}
 	return err
@@ -116,7 +118,24 @@ func (f *feed) rewind(ctx context.Context, note *engine.SinkNote) error {
 		}
 	}
 	f.log.Info("a sink goes on from where an operator wants it to", "at", f.at.String())
-	return f.set(ctx, engine.SinkChange{Action: engine.SinkBegin, Replay: note.Replays})
+	f.begins = note.Replays
+	if !f.known { // the note is where it goes on from
+		return f.begun(ctx)
+	}
+	return nil
+}
+
+// begun has the group note that a replay has begun. A sink that keeps its position may do so with
+// what it is handed alone: until then it begins anew wherever it is opened again.
+func (f *feed) begun(ctx context.Context) error {
+	if f.begins == 0 {
+		return nil
+	}
+	err := f.set(ctx, engine.SinkChange{Action: engine.SinkBegin, Replay: f.begins})
+	if err == nil {
+		f.begins = 0
+	}
+	return err
 }
 
 // turn hands over what comes next, or waits a little if there is nothing.
@@ -149,6 +168,11 @@ func (f *feed) turn(ctx context.Context) error {
 		}
 	} else if f.known && next.Index >= f.at.Index+idleEntries {
 		if err := f.write(ctx, nil, next); err != nil {
+			return err
+		}
+	}
+	if len(changes) > 0 {
+		if err := f.begun(ctx); err != nil {
 			return err
 		}
 	}
@@ -279,7 +303,7 @@ func letterWaits(n *engine.SinkNote, at engine.TrailPosition) bool {
 // note has the group note how far the sink is, if that is worth an entry: each entry moves the
 // end of the trail, too.
 func (f *feed) note(ctx context.Context) error {
-	if !f.unnoted && f.at.Index < f.noted.Index+idleEntries || !f.noted.Before(f.at) {
+	if f.begins != 0 || !f.unnoted && f.at.Index < f.noted.Index+idleEntries || !f.noted.Before(f.at) {
 		return nil
 	}
 	err := f.set(ctx, engine.SinkChange{Action: engine.SinkMove, From: f.noted, To: f.at})

@@ -189,6 +189,7 @@ type otherSide struct {
 	got    []string
 	writes int
 	down   bool
+	full   bool // it takes no changes
 	odds   int // one in so many calls fails; 0: none
 	random *rand.Rand
 	hang   chan struct{} // calls wait for it, or for their context
@@ -200,6 +201,7 @@ type otherSide struct {
 type fakeSink struct {
 	*otherSide
 	at   engine.TrailPosition // that it knows of
+	run  bool                 // it goes on from elsewhere, which the other side hears of with what is written
 	open bool
 	bury Bury
 }
@@ -218,7 +220,7 @@ func (s *fakeSink) Open(context.Context) (engine.TrailPosition, bool, error) {
 	if s.fails() {
 		return engine.TrailPosition{}, false, errFake
 	}
-	s.at = s.otherSide.at
+	s.at, s.run = s.otherSide.at, false
 	return s.at, s.keeps, nil
 }
 
@@ -228,7 +230,7 @@ func (s *fakeSink) Rewind(_ context.Context, to engine.TrailPosition) error {
 	if s.fails() {
 		return errFake
 	}
-	s.at, s.otherSide.at = to, to
+	s.at, s.run = to, true
 	return nil
 }
 
@@ -248,10 +250,15 @@ func (s *fakeSink) Write(ctx context.Context, changes []Change, next engine.Trai
 	if !s.open {
 		panic("it is not open")
 	}
-	s.writes++
+	if s.writes++; s.full {
+		return errFake
+	}
 	if s.keeps {
-		if s.otherSide.at != s.at {
+		if s.otherSide.at != s.at && !s.run {
 			return errors.New("another has written")
+		}
+		if len(changes) == 0 {
+			return nil // as streams do, which have nothing to keep the position in
 		}
 		before := s.fails()
 		if before {
@@ -260,7 +267,7 @@ func (s *fakeSink) Write(ctx context.Context, changes []Change, next engine.Trai
 		for i := range changes {
 			s.got = append(s.got, changes[i].ID())
 		}
-		s.at, s.otherSide.at = next, next
+		s.at, s.otherSide.at, s.run = next, next, false
 		if s.fails() { // it is there, and nobody hears of it
 			return errFake
 		}
@@ -446,8 +453,16 @@ func TestPauseAndReplay(t *testing.T) {
 			if s := r.Status()[0]; s.State != StateFlowing || s.Known != keeps || s.Failures != 0 {
 				t.Errorf("%+v", s)
 			}
-			// While it flows, too.
+			// While it flows, too; and although nothing is taken when it begins.
+			full := func(is bool) {
+				to.mu.Lock()
+				defer to.mu.Unlock()
+				to.full = is
+			}
+			full(true)
 			n.set(t, engine.SinkChange{Action: engine.SinkReplay, To: from})
+			await(t, "failures", func() bool { return r.Status()[0].Failures > 3 })
+			full(false)
 			want = append(want, g.told(from)...)
 			await(t, "the second replay", func() bool { return len(to.has()) == len(want) })
 		})

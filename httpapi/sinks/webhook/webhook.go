@@ -117,7 +117,7 @@ func (s *Sink) Rewind(context.Context, engine.TrailPosition) error {
 }
 
 // Write posts what has not arrived yet. An error says that something has not, or is not
-// taken: the same changes come again.
+// taken: the changes from Taken on come again.
 func (s *Sink) Write(ctx context.Context, changes []sinks.Change, _ engine.TrailPosition) error {
 	s.taken = engine.TrailPosition{}
 	if err := s.rest(ctx); err != nil {
@@ -130,17 +130,23 @@ func (s *Sink) Write(ctx context.Context, changes []sinks.Change, _ engine.Trail
 		if err := s.round(ctx, rows); err != nil {
 			for i := range changes {
 				if s.taken = changes[i].TrailPosition; !s.done[s.taken] {
+					s.forget(changes[:i])
 					break
 				}
 			}
 			return err
 		}
 	}
+	s.forget(changes)
+	return nil
+}
+
+// forget has changes posted if they are ever handed over again.
+func (s *Sink) forget(changes []sinks.Change) {
 	for i := range changes {
 		delete(s.done, changes[i].TrailPosition)
 		delete(s.tried, changes[i].TrailPosition)
 	}
-	return nil
 }
 
 // round posts rows side by side. Without an error each has arrived, or its first that was
