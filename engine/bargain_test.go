@@ -359,6 +359,22 @@ func TestFirstOfTheDay(t *testing.T) {
 	}
 }
 
+// TestFirstOfTheDayOnce: also where the first hold ran out, and its money comes after another
+// was bought.
+func TestFirstOfTheDayOnce(t *testing.T) {
+	g := newGroup(t)
+	l := g.plays("s", &Play{Name: "first", Who: WhoRule{FirstOfDay: true}}, 10, nil)
+	late := g.grab(l.Handle, "ann", "a", 1)
+	g.after(20 * time.Minute)
+	second := g.grab(l.Handle, "ann", "b", 1)
+	if e := g.pay(second.Order, "p2"); e.Kind != OrderPaid {
+		t.Fatal(e)
+	}
+	if e := g.pay(late.Order, "p1"); e.Kind != RefundBecameDue {
+		t.Errorf("two of one day: %v", e)
+	}
+}
+
 // Days begin at midnight where the sale is, also when the clocks are changed.
 func TestMidnight(t *testing.T) {
 	for _, zone := range []string{"Asia/Shanghai", "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "UTC"} {

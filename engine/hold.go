@@ -118,7 +118,7 @@ func (s *State) MayHold(l *Listing, st Standing, quantity uint32) (why Reason, l
 		return ReasonLimitMonth, l.LimitPerMonth
 	case st.Releases >= MaxReleases:
 		return ReasonReleases, MaxReleases
-	case l.Play != nil && l.Play.Who.FirstOfDay && !st.Today.IsZero():
+	case l.notFirst(st.Today):
 		return ReasonNotFirst, 1
 	case st.Risk >= LevelBlock, l.Play != nil && l.Play.Who.MaxRisk > 0 && st.Risk > l.Play.Who.MaxRisk:
 		return ReasonRisk, 0
@@ -127,6 +127,12 @@ func (s *State) MayHold(l *Listing, st Standing, quantity uint32) (why Reason, l
 	}
 	return ReasonNone, 0
 }
+
+// firstOfDay reports whether the listing is for whoever has had nothing of the sale that day.
+func (l *Listing) firstOfDay() bool { return l.Play != nil && l.Play.Who.FirstOfDay }
+
+// notFirst reports whether that forbids any to a shopper who has had an order of the sale that day.
+func (l *Listing) notFirst(today OrderRef) bool { return l.firstOfDay() && !today.IsZero() }
 
 // MostAtOnce is the largest quantity of one grab that the limits could ever allow.
 func (s *State) MostAtOnce(l *Listing) uint32 {
@@ -295,7 +301,7 @@ func (s *State) soldOutReason(l *Listing) Reason {
 func (s *State) releaseOverdue(no ShopperNo, l *Listing) {
 	for ref := s.lastOrder(no); !ref.IsZero(); {
 		next := s.at(ref).previous
-		if ref.Session == l.Session || l.LimitPerMonth > 0 || l.Play != nil && l.Play.Who.FirstOfDay {
+		if ref.Session == l.Session || l.LimitPerMonth > 0 || l.firstOfDay() {
 			s.expireIfDue(ref)
 		}
 		ref = next

@@ -146,11 +146,14 @@ func (m *model) pay(c *Command) Event {
 }
 
 // spare reports whether the units of a hold that has gone may be had again: they
-// are free, nobody waits for them, no limit forbids it, and the bargain that they were
+// are free, nobody waits for them, no limit and no play forbids it, and the bargain that they were
 // bought by has brought no others.
 func (m *model) spare(o *modelOrder) bool {
 	sku := o.listing.spec.SKU
 	if o.listing.session.state >= Ended && !m.fitsSupply(sku, m.supply[sku], int64(o.quantity)) {
+		return false
+	}
+	if play := o.listing.spec.Play; play != nil && play.Who.FirstOfDay && !m.today(o.shopper).IsZero() {
 		return false
 	}
 	return m.counts(o.listing).Available >= int64(o.quantity) && len(m.line(o.listing)) == 0 && !o.listing.drawing() &&

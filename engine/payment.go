@@ -223,7 +223,7 @@ func (s *State) mayPayLate(l *Listing, o *Order) bool {
 	within := func(units, limit uint32) bool { return limit == 0 || uint64(units)+uint64(o.Quantity) <= uint64(limit) }
 	return l.Available >= int64(o.Quantity) && within(st.ListingUnits, l.LimitPerShopper) &&
 		within(st.SessionUnits, session.LimitPerShopper) &&
-		within(st.MonthUnits, l.LimitPerMonth)
+		within(st.MonthUnits, l.LimitPerMonth) && !l.notFirst(st.Today)
 }
 
 // paymentKey finds a payment by its id without keeping the id again.
