@@ -38,3 +38,15 @@ func TestEveryAlarmHasItsPage(t *testing.T) {
 		t.Errorf("an unknown alarm is %q", k.Severity)
 	}
 }
+
+// TestWildAlarmNotes: what no state could hold is refused.
+func TestWildAlarmNotes(t *testing.T) {
+	g := newGroup(t)
+	for _, x := range []AlarmChange{{Action: AlarmSilence, Until: -1}, {Action: AlarmSilence, Until: 3 * maxTime},
+		{Action: AlarmAcknowledge, Of: []string{strings.Repeat("x", maxWhoseBytes+1)}}} {
+		x.Name = "no_leader"
+		if e := g.one(Command{Kind: CmdNoteAlarm, Alarm: &x, Operator: "op"}); e.Kind != CommandRefused {
+			t.Errorf("%+v: %v", x, e)
+		}
+	}
+}

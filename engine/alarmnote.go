@@ -75,7 +75,8 @@ func (s *State) AlarmNotes() []*AlarmNote { return s.alarms }
 
 func (s *State) noteAlarm(c *Command) Event {
 	x := c.Alarm
-	if x == nil || !ValidID(string(x.Name)) || len(x.Of) > MaxAlarmAbouts {
+	if x == nil || !ValidID(string(x.Name)) || len(x.Of) > MaxAlarmAbouts || !sane(x.Until) ||
+		slices.ContainsFunc(x.Of, func(whose string) bool { return len(whose) > maxWhoseBytes }) {
 		return refused(ReasonRefused)
 	}
 	at, found := s.alarmNamed(x.Name)

@@ -29,6 +29,16 @@ func approve(no int64, by string) Command {
 	return Command{Kind: CmdDecideApproval, Operator: by, Decision: &Decision{Approval: ApprovalNo(no), Approve: true}}
 }
 
+// laterBy adds a session of a listing with a play.
+func laterBy(p *Play) func(*SalePlan, *SessionPlan) {
+	return func(s *SalePlan, x *SessionPlan) {
+		later := *x
+		later.ID, later.StartSpec, later.Start, later.End = "later", "later", x.End, x.End.Add(time.Hour)
+		later.Listings = []ListingSpec{{SKU: "sku-1", Price: 1000, Stock: 5, Play: p}}
+		s.Sessions = append(s.Sessions, later)
+	}
+}
+
 // TestWhatAwaitsApproval: by size, words and ends, and not a unit before.
 func TestWhatAwaitsApproval(t *testing.T) {
 	for _, c := range []struct {
@@ -52,6 +62,9 @@ func TestWhatAwaitsApproval(t *testing.T) {
 		{"words", ApprovalRules{Words: true}, func(s *SalePlan, _ *SessionPlan) {
 			s.Messages = []Message{{"sold_out", Text{{"en", "Gone."}}}}
 		}, "what shoppers are told"},
+		{"a play's words", ApprovalRules{Words: true},
+			laterBy(&Play{Name: "first", Words: []Message{{"granted", Text{{"en", "Won."}}}}}), "what shoppers are told"},
+		{"a play without words", ApprovalRules{Words: true}, laterBy(&Play{Name: "first"}), ""},
 		{"no words", ApprovalRules{Words: true}, func(s *SalePlan, x *SessionPlan) {
 			s.Timezone, x.Listings[0].Stock = "UTC", 90
 		}, ""},
@@ -63,6 +76,7 @@ func TestWhatAwaitsApproval(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			g, _ := approving(t, c.rules)
 			asked := g.changed("ann", c.change)
+			asked.Plan.Plays = []PlayTemplate{{ID: "first", Text: "-"}}
 			before := g.state.Sale("sale")
 			e := g.one(asked)
 			if c.why == "" {

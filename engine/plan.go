@@ -119,7 +119,7 @@ func said(value string) string {
 	case value == "":
 		return "nothing"
 	case strings.ContainsAny(value, " .;:"):
-		return strconv.Quote(value)
+		return `"` + value + `"`
 	}
 	return value
 }
@@ -265,6 +265,9 @@ func (d *planDiff) product(path string, p *Product) {
 	}
 	if p.Stock.Known {
 		d.stated(path+".stock", old.Stock, p.Stock)
+		if old.Stock != p.Stock {
+			d.withdraws(p.ID, p.Stock)
+		}
 	}
 	d.words(path+".name", old.Name, p.Name)
 	compare(d, path+".image", old.Image, p.Image)
@@ -493,6 +496,7 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 		}
 		d.puts(path+".stock", l.SKU, l.Stock)
 		d.changed[path] = l.Stock
+		d.speaks(nil, l.Play)
 		return
 	}
 	before := len(d.Changes)
@@ -522,6 +526,7 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	compare(d, path+".set_aside", old.SetAside, l.SetAside)
 	compare(d, path+".delivery", old.Delivery, l.Delivery)
 	d.otherPlay(path+".play", session, old, l.Play)
+	d.speaks(old.Play, play)
 	if old.Draw != l.Draw && session.State >= Open {
 		d.problem(path+".draw", "the session has opened; its draw can't change")
 	}

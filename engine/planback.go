@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -16,7 +15,7 @@ type undo struct {
 	Products, Sales, Sessions []string
 	Listings                  []string // paths of those that it made in sessions which there were
 	Plays                     []string
-	Stocks                    []string // products of which it said first what their suppliers have
+	Stocks                    []string // products of which nothing was known before, or what was is older
 }
 
 // readUndo reads what takes the last plan back.
@@ -65,10 +64,11 @@ func (s *State) undoOf(p *Plan, changes []Change, by string) *undo {
 		case old == nil:
 			u.Products = append(u.Products, x.ID)
 		case touched["products["+x.ID+"]"]:
-			if x.Stock.Known && !old.Stock.Known {
-				u.Stocks = append(u.Stocks, x.ID)
-			} else if !x.Stock.Known {
+			switch {
+			case !x.Stock.Known || x.Stock == old.Stock:
 				old.Stock = SupplierStock{}
+			case !old.Stock.Known, old.Stock.Remaining && x.Stock.Remaining && old.Stock.AsOf < x.Stock.AsOf:
+				u.Stocks, old.Stock = append(u.Stocks, x.ID), SupplierStock{}
 			}
 			u.Plan.Products = append(u.Plan.Products, *old)
 		}
@@ -119,8 +119,10 @@ func (s *State) undoSession(u *undo, sale *SalePlan, p *SessionPlan, touched map
 			continue
 		}
 		if l := s.listingIn(x, spec.SKU); l != nil {
-			spec = l.ListingSpec
-			spec.Stock = l.Stock
+			said := spec.Stock
+			if spec = l.ListingSpec; said != spec.Stock { // else the plan leaves what operators made of it
+				spec.Stock = l.Stock
+			}
 		} else {
 			u.Listings = append(u.Listings, path)
 			spec.Stock = 0 // a listing can't be taken out of a session
@@ -231,10 +233,10 @@ func (s *State) compareMade(d *planDiff, u *undo) {
 			d.Changes = append(d.Changes, Change{Path: "sales[" + id + "]", Before: "there"})
 		}
 	}
-	deletes := s.madeProducts(u)
+	made := s.madeProducts(u)
 	for _, id := range u.Products {
 		switch {
-		case slices.Contains(deletes, id):
+		case made[id]:
 			d.Changes = append(d.Changes, Change{Path: "products[" + id + "]", Before: "there"})
 		case s.productNo(id) != 0:
 			d.note("products["+id+"]", "stays: a session lists it")
@@ -244,17 +246,20 @@ func (s *State) compareMade(d *planDiff, u *undo) {
 		d.note(path, "stays listed, with nothing to sell: a listing can't be taken out of a session")
 	}
 	for _, id := range u.Stocks {
-		d.note("products["+id+"].stock", "stays: nothing was known of it before")
+		d.note("products["+id+"].stock", "stays: nothing was known of it before, or what was is as of an earlier time")
 	}
 	for _, id := range u.Plays {
 		d.note("plays["+id+"]", "stays: a template of plays can't be deleted")
 	}
 }
 
-// madeSessions gives those that a plan has made and that are still there.
+// madeSessions gives those that a plan has made and that are still there, in the order of
+// their handles.
 func (s *State) madeSessions(u *undo) (made []*Session) {
+	sales := setOf(u.Sales)
+	ids := setOf(u.Sessions)
 	for _, x := range s.sessions {
-		if x.State != Deleted && (slices.Contains(u.Sessions, x.ID) || slices.Contains(u.Sales, x.Sale)) {
+		if x.State != Deleted && (ids[x.ID] || sales[x.Sale]) {
 			made = append(made, x)
 		}
 	}
@@ -263,20 +268,31 @@ func (s *State) madeSessions(u *undo) (made []*Session) {
 
 // madeProducts gives those that a plan has made and that nothing lists once its sessions are
 // gone.
-func (s *State) madeProducts(u *undo) (made []string) {
-	listed := map[string]bool{}
-	for _, l := range s.listings {
-		x := s.sessions[l.Session-1]
-		if x.State != Deleted && !slices.Contains(u.Sessions, x.ID) && !slices.Contains(u.Sales, x.Sale) {
-			listed[l.SKU] = true
+func (s *State) madeProducts(u *undo) map[string]bool {
+	made := map[string]bool{}
+	for _, id := range u.Products {
+		if s.productNo(id) != 0 {
+			made[id] = true
 		}
 	}
-	for _, id := range u.Products {
-		if s.productNo(id) != 0 && !listed[id] {
-			made = append(made, id)
+	going := map[SessionHandle]bool{}
+	for _, x := range s.madeSessions(u) {
+		going[x.Handle] = true
+	}
+	for _, l := range s.listings {
+		if made[l.SKU] && s.sessions[l.Session-1].State != Deleted && !going[l.Session] {
+			delete(made, l.SKU)
 		}
 	}
 	return made
+}
+
+func setOf(ids []string) map[string]bool {
+	set := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set
 }
 
 // planBack takes the last plan back, whole or not at all.
@@ -298,7 +314,7 @@ func (s *State) planBack(c *Command) Event {
 	}
 	u := s.undo
 	s.makePlan(u.Plan, c.Entropy)
-	products := s.madeProducts(u)
+	made := s.madeProducts(u)
 	for _, x := range s.madeSessions(u) {
 		s.deleteSession(x)
 		s.derive(Event{Kind: SessionDeleted, Session: x.Handle})
@@ -306,7 +322,10 @@ func (s *State) planBack(c *Command) Event {
 	for _, id := range u.Sales {
 		delete(s.sales, id)
 	}
-	for _, id := range products {
+	for _, id := range u.Products {
+		if !made[id] {
+			continue
+		}
 		if no := s.settleProduct(id); no != 0 && s.products.row(no).use == 0 {
 			s.dropRow(no)
 		}

@@ -317,3 +317,56 @@ func TestHistoryIsBounded(t *testing.T) {
 		t.Error("restored, it is another state")
 	}
 }
+
+// TestBackLeavesWhatThePlanLeft: what operators have made of the stock, and what a plan said, is
+// as it was, so that the plan before it may be applied again.
+func TestBackLeavesWhatThePlanLeft(t *testing.T) {
+	g := newGroup(t)
+	x := g.session("ten", nil, ListingSpec{Stock: 100})
+	file := g.changed("ann", func(*SalePlan, *SessionPlan) {})
+	g.one(Command{Kind: CmdAddStock, Listing: x.Listings[0], Amount: 50, Operator: "op"})
+	g.one(g.changed("ann", func(_ *SalePlan, x *SessionPlan) { x.Listings[0].Price = 7 }))
+	eff := g.back()
+	if c := eff.LastPlan().Changes; len(c) != 1 || !strings.HasSuffix(c[0].Path, ".price") {
+		t.Errorf("%v", c)
+	}
+	g.one(file)
+	if l := g.state.Listing(x.Listings[0]); l.Stock != 150 {
+		t.Errorf("the plan of 100 was applied again: %d units", l.Stock)
+	}
+}
+
+// TestBackOfASupplierFigure: what is older than what is known stays, and all else is as it was;
+// units that the figure took from listings are told beforehand, and are counted for approvals.
+func TestBackOfASupplierFigure(t *testing.T) {
+	g := newGroup(t)
+	x := g.session("ten", nil, ListingSpec{Stock: 50})
+	figure := func(of SupplierStock, price int64) Command {
+		p := &Plan{Products: []Product{{ID: "sku-1", Currency: "CNY", ListPrice: price, Stock: of}}}
+		return Command{Kind: CmdApplyPlan, Plan: p, Operator: "ann"}
+	}
+	g.one(figure(remaining(90, g.clock), 1))
+	before := g.clock
+	g.after(time.Minute)
+	g.one(figure(remaining(80, g.clock), 2))
+	if eff := g.back(); eff.Primary[0].Kind != PlanApplied || g.state.Product("sku-1").ListPrice != 1 {
+		t.Fatal(eff.Primary, eff.LastPlan())
+	}
+	if stock := g.state.Product("sku-1").Stock; stock.AsOf == before {
+		t.Errorf("what is known is as of an earlier time: %v", stock)
+	}
+	low := figure(remaining(10, g.clock), 1)
+	o := g.state.ComparePlan(low.Plan)
+	if len(o.Notes) != 1 || !strings.HasSuffix(o.Notes[0].Path, "listings[sku-1].stock") ||
+		!strings.HasPrefix(o.Notes[0].Message, "40 free units are withdrawn") {
+		t.Errorf("%v", o.Notes)
+	}
+	g.approving = ApprovalRules{PlanUnits: 50}
+	g.open()
+	if e := g.one(low); e.Kind != ApprovalAsked {
+		t.Error(e)
+	}
+	if e := g.one(approve(1, "bo")); e.Kind != PlanApplied || g.state.Listing(x.Listings[0]).Stock != 10 {
+		t.Error(e, g.state.Listing(x.Listings[0]).Stock)
+	}
+}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -86,6 +87,15 @@ func (d *planDiff) play(path string, l *ListingSpec, p *Play) {
 		d.problem(path, "a listing whose price friends cut has no draw: take out draw, or the play")
 	}
 }
+
+// speaks counts a play whose words are not those that the listing had one for.
+func (d *planDiff) speaks(old, p *Play) {
+	if p != nil && len(p.Words) > 0 && (old == nil || !slices.EqualFunc(old.Words, p.Words, sameMessage)) {
+		d.size.words++
+	}
+}
+
+func sameMessage(a, b Message) bool { return a.Name == b.Name && slices.Equal(a.Text, b.Text) }
 
 func (d *planDiff) priceSteps(path string, l *ListingSpec, p *Play) {
 	steps := p.Price.Steps

@@ -24,6 +24,33 @@ func (d *planDiff) stated(path string, old, x SupplierStock) {
 	compare(d, path, old, x)
 }
 
+// withdraws tells which listings a supplier's lower figure takes free units from. They are no
+// changes: how many are free moves with every grab.
+func (d *planDiff) withdraws(product string, x SupplierStock) {
+	s := d.state
+	no := s.productNo(product)
+	if no == 0 || s.products.row(no).use == 0 {
+		return
+	}
+	row := *s.products.row(no)
+	row.productStock = row.after(stockOf(x, false))
+	u := s.products.uses.at(int(row.use) - 1)
+	over := u.putUp - s.allowanceOf(no, &row)
+	for i := len(u.listings) - 1; i >= 0 && over > 0; i-- {
+		l := s.listings[u.listings[i]-1]
+		units := s.withdrawable(l, over)
+		if units == 0 {
+			continue
+		}
+		over -= units
+		session := s.sessions[l.Session-1]
+		path := "sales[" + session.Sale + "].sessions[" + session.ID + "].listings[" + l.SKU + "]"
+		d.changed[path] = max(d.changed[path], l.Stock)
+		d.note(path+".stock", "%d free units are withdrawn, as the supplier has no more: taking the plan back does not "+
+			"bring them", units)
+	}
+}
+
 // supplied checks that what all sessions put up of each product is not more than its supplier
 // has.
 func (d *planDiff) supplied(p *Plan) {

@@ -246,10 +246,18 @@ func (s *State) lower(no useNo) {
 	}
 }
 
+// withdrawable is how many of so many units over can be taken from a listing.
+func (s *State) withdrawable(l *Listing, over int64) int64 {
+	if l.Frozen || s.sessions[l.Session-1].State >= Ended {
+		return 0
+	}
+	return max(0, min(over, l.Available))
+}
+
 // lowerOf takes free units of one listing back, so many at most.
 func (s *State) lowerOf(l *Listing, over int64) {
-	units := min(over, l.Available)
-	if l.Frozen || units <= 0 || s.sessions[l.Session-1].State >= Ended {
+	units := s.withdrawable(l, over)
+	if units == 0 {
 		return
 	}
 	l.adjust(-units)
