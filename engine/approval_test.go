@@ -63,7 +63,8 @@ func TestWhatAwaitsApproval(t *testing.T) {
 			s.Messages = []Message{{"sold_out", Text{{"en", "Gone."}}}}
 		}, "what shoppers are told"},
 		{"a play's words", ApprovalRules{Words: true},
-			laterBy(&Play{Name: "first", Words: []Message{{"granted", Text{{"en", "Won."}}}}}), "what shoppers are told"},
+			laterBy(&Play{Name: "first", Words: []Message{{"granted", Text{{"en", "Won."}}}}}),
+			"what shoppers are told"},
 		{"a play without words", ApprovalRules{Words: true}, laterBy(&Play{Name: "first"}), ""},
 		{"no words", ApprovalRules{Words: true}, func(s *SalePlan, x *SessionPlan) {
 			s.Timezone, x.Listings[0].Stock = "UTC", 90

@@ -46,8 +46,8 @@ func (d *planDiff) withdraws(product string, x SupplierStock) {
 		session := s.sessions[l.Session-1]
 		path := "sales[" + session.Sale + "].sessions[" + session.ID + "].listings[" + l.SKU + "]"
 		d.changed[path] = max(d.changed[path], l.Stock)
-		d.note(path+".stock", "%d free units are withdrawn, as the supplier has no more: taking the plan back does not "+
-			"bring them", units)
+		d.note(path+".stock", "%d free units are withdrawn, as the supplier has no more: taking the plan back does "+
+			"not bring them", units)
 	}
 }
 

@@ -330,7 +330,8 @@ func TestPoison(t *testing.T) {
 			retry(t, s, all[7:8], 1)
 			inOrder(t, r.has()[:before], 58)
 			if len(r.has()) != before+1 || len(s.done)+len(s.tried) > 0 {
-				t.Errorf("%d letters were posted again, %d and %d are remembered", len(r.has())-before, len(s.done), len(s.tried))
+				t.Errorf("%d letters were posted again, %d and %d are remembered", len(r.has())-before,
+					len(s.done), len(s.tried))
 			}
 		})
 	}
