@@ -190,7 +190,7 @@ type otherSide struct {
 	writes int
 	down   bool
 	full   bool // it takes no changes
-	odds   int // one in so many calls fails; 0: none
+	odds   int  // one in so many calls fails; 0: none
 	random *rand.Rand
 	hang   chan struct{} // calls wait for it, or for their context
 	refuse map[string]bool
