@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -137,7 +138,7 @@ func (p *Play) String() string {
 	if p == nil {
 		return FlashPlay
 	}
-	return fmt.Sprintf("%s version %d %s", p.Name, p.Version, p.Parameters)
+	return strings.TrimSpace(fmt.Sprintf("%s version %d %s", p.Name, p.Version, p.Parameters))
 }
 
 // Cuts reports whether friends cut the price.
