@@ -50,10 +50,11 @@ func TestChangesAreWordedAsOnDisk(t *testing.T) {
 		s.Messages = []Message{{"missed", Text{{"en", "Sorry."}}}}
 		x.Listings[0].Stock, x.Listings[0].Price, x.LimitPerShopper = 70, 7, 3
 		at := Time(time.Date(2096, 9, 20, 3, 0, 0, 0, time.UTC).UnixMilli())
-		s.Sessions = append(s.Sessions, SessionPlan{SessionSpec: SessionSpec{ID: "later", StartSpec: "later",
-			Start: at, End: at.Add(time.Hour), PayWithin: time.Minute, Publish: true}, Listings: []ListingSpec{{SKU: "fan", Price: 1,
-			Stock: 5, LimitPerMonth: 2, Draw: 3 * time.Second, Delivery: DeliveryShip,
-			Play: &Play{Name: "first"}}}})
+		later := SessionPlan{SessionSpec: SessionSpec{ID: "later", StartSpec: "later", Start: at,
+			End: at.Add(time.Hour), PayWithin: time.Minute, Publish: true}}
+		later.Listings = []ListingSpec{{SKU: "fan", Price: 1, Stock: 5, LimitPerMonth: 2, Draw: 3 * time.Second,
+			Delivery: DeliveryShip, Play: &Play{Name: "first"}}}
+		s.Sessions = append(s.Sessions, later)
 	})
 	asked.Plan.Plays = []PlayTemplate{{ID: "first", Text: "-"}}
 	asked.Plan.Products = []Product{{ID: "sku-1", Name: Text{{"en", `Mug 'n "lid"`}}, Image: "https://x/y",
