@@ -58,6 +58,7 @@ const (
 	AlarmRiskServiceFails   AlarmName = "risk_service_fails"
 	AlarmListMeetsMany      AlarmName = "list_meets_many"
 	AlarmHotUnplanned       AlarmName = "hot_unplanned"
+	AlarmHotUnknown         AlarmName = "hot_unknown"
 	AlarmHotSmallStock      AlarmName = "hot_small_stock"
 
 	AlarmReconciliationOpen   AlarmName = "reconciliation_open"

@@ -164,6 +164,10 @@ var alarmKinds = []AlarmKind{
 		"on sale.", "They find nothing, and ask again.", "doorbuster hot; who links to the product.",
 		"Plan a session for it, or have the links taken away; hold the crowd back meanwhile.",
 		"By itself, once it is asked for less than warnings.hot_per_second, or planned."},
+	{AlarmHotUnknown, SeverityTell, "A product that is in no catalogue is asked for much: a crowd, or somebody who " +
+		"tries ids.", "They find nothing.", "doorbuster hot; who links to it.",
+		"Have the links mended or taken away; limit the rate of who tries ids.",
+		"By itself, once it is asked for less than warnings.hot_per_second."},
 	{AlarmHotSmallStock, SeverityTell, "A crowd asks for a product of which few are put up, for whoever comes first.",
 		"Almost all of them lose.", "doorbuster hot; the plan of the session.",
 		"Put up more, or ask for reservations, tickets or a draw, before it opens.",

@@ -46,6 +46,7 @@ add({
   "alarm.risk_service_fails": ["Risk service fails", "风控服务故障"],
   "alarm.list_meets_many": ["A list meets many", "名单命中过多"],
   "alarm.hot_unplanned": ["Hot and not planned", "未计划的爆款"],
+  "alarm.hot_unknown": ["Hot and in no catalogue", "商品目录之外的爆款"],
   "alarm.hot_small_stock": ["Hot with a small stock", "爆款库存过少"],
   "alarm.reconciliation_open": ["Reconciliation open", "对账有未结差异"],
   "alarm.reconciliation_failed": ["Reconciliation failed", "对账失败"],

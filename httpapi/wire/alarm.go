@@ -33,6 +33,7 @@ type Hot struct {
 type HotProduct struct {
 	SKU       string  `json:"sku"`        // As it was asked for, planned or not.
 	PerSecond float64 `json:"per_second"` // Looks and grabs.
+	Known     bool    `json:"known"`      // It is in a catalogue, or on a plan; five others are listed at most.
 	Planned   bool    `json:"planned"`    // It is on the plan of a session that has not ended.
 	Stock     int64   `json:"stock"`      // Of all those sessions.
 	Available int64   `json:"available"`  // Of it.

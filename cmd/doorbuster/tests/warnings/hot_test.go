@@ -43,7 +43,8 @@ func TestUnplannedProductTurnsHot(t *testing.T) {
 	phone := nodetest.NewEar(t)
 	s := nodetest.Open(t, t.TempDir(), "--config", nodetest.TempFile(t,
 		"warnings:\n  receivers:\n"+phone.Receiver("phone", "wake")))
-	s.Apply(nodetest.DayPlan("", 10))
+	s.Apply(strings.Replace(nodetest.DayPlan("", 10), "products:\n",
+		"products:\n  - {id: surprise, list_price: 100, currency: CNY}\n", 1))
 	began := time.Now()
 	stop := looks(t, s, "day/surprise", 1000)
 	s.Eventually(func() bool { return phone.Of("hot_unplanned") == "begins" },
@@ -66,6 +67,36 @@ func TestUnplannedProductTurnsHot(t *testing.T) {
 	stop()
 	s.Eventually(func() bool { return phone.Of("hot_unplanned") == "begins; over" },
 		func() string { return "it is never over: " + phone.Of("hot_unplanned") })
+}
+
+// TestWhatIsInNoCatalogue: strangers who look at ids of their own wake nobody and name
+// nothing: it is one alarm, and one label.
+func TestWhatIsInNoCatalogue(t *testing.T) {
+	phone, mail := nodetest.NewEar(t), nodetest.NewEar(t)
+	s := nodetest.Open(t, t.TempDir(), "--config", nodetest.TempFile(t, "warnings:\n  hot_per_second: 100\n  "+
+		"receivers:\n"+phone.Receiver("phone", "wake")+mail.Receiver("mail", "tell")))
+	s.Apply(nodetest.DayPlan("", 10))
+	stops := []func(){looks(t, s, "day/made-up-1", 400), looks(t, s, "day/made-up-2", 400)}
+	defer func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}()
+	s.Eventually(func() bool { return mail.Of("hot_unknown") == "begins" },
+		func() string { return s.Ops("GET", "/admin/v1/hot", "").Body })
+	if m := mail.Last("hot_unknown"); m.About != "" || !strings.Contains(m.Text, "in no catalogue") {
+		t.Errorf("%+v", m)
+	}
+	if told := phone.Of("hot_unknown") + phone.Of("hot_unplanned"); told != "" {
+		t.Errorf("somebody was woken: %s", told)
+	}
+	if has := s.Ops("GET", "/metrics", "").Body; strings.Contains(has, "made-up") ||
+		!strings.Contains(has, `doorbuster_hot_per_second{sku="(in no catalogue)"}`) {
+		t.Error("strangers make labels")
+	}
+	if said := s.MustRun("hot"); !strings.Contains(said, "made-up-1") {
+		t.Error(said)
+	}
 }
 
 // TestSmallStockForACrowd: few units put up for whoever comes first, and a crowd that looks.
