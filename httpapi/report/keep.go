@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,7 +85,7 @@ type Keeper struct {
 	cfg Config
 	log incidents
 
-	tries map[string]try // of Run
+	tries map[string]try // of Run, by nameOf, of what is due alone
 
 	mu     sync.Mutex
 	stages map[string]int // of what is kept, by nameOf; nil before the folder has been read
@@ -92,9 +93,13 @@ type Keeper struct {
 }
 
 type try struct {
-	at    time.Time
-	after time.Duration
+	at      time.Time
+	after   time.Duration
+	givenUp bool // it is too old to be made, and nobody had it
 }
+
+// errNobody is of a report that this node can't make, and that no other keeps: each said so.
+var errNobody = errors.New("it is too long ago to be made, and no node keeps it")
 
 // following are books in memory; who uses them has the lock.
 type following struct {
@@ -139,6 +144,8 @@ func (k *Keeper) Run(ctx context.Context) {
 // due is a session whose report is due to be kept.
 type due struct {
 	session string
+	name    string // nameOf
+	ended   engine.Time
 	stage   int
 	makes   bool // here, where this node leads
 }
@@ -154,29 +161,43 @@ func (k *Keeper) look(ctx context.Context) {
 	k.cfg.Tallies.want(count, last)
 	alarms, drained := k.cfg.Alarms()
 	k.log.look(onNow(alarms, drained, now), now)
+	k.forgetTries(all)
 	done, leads := 0, k.cfg.Leads()
 	for _, d := range all {
 		if done == atOnce || ctx.Err() != nil {
 			return
 		}
-		if t := k.tries[d.session]; time.Now().Before(t.at) {
+		if t := k.tries[d.name]; t.givenUp || time.Now().Before(t.at) {
 			continue
 		}
 		done++
 		if err := k.obtain(ctx, d, leads); err != nil {
-			t := k.tries[d.session]
+			t := k.tries[d.name]
 			t.after = min(max(2*t.after, again), againMost)
 			t.at = time.Now().Add(t.after)
-			k.tries[d.session] = t
+			t.givenUp = errors.Is(err, errNobody)
+			k.tries[d.name] = t
 			k.cfg.Log.Debug("the report of a session is not kept yet", "session", d.session, "error", err)
 			continue
 		}
-		delete(k.tries, d.session)
+		delete(k.tries, d.name)
 	}
 }
 
-// survey finds what is to be counted, the soonest first, and what is due; last is the newest
-// session.
+// forgetTries forgets those of sessions that nothing is due of any more, as they were deleted.
+func (k *Keeper) forgetTries(all []due) {
+	if len(k.tries) == 0 {
+		return
+	}
+	is := make(map[string]bool, len(all))
+	for i := range all {
+		is[all[i].name] = true
+	}
+	maps.DeleteFunc(k.tries, func(name string, _ try) bool { return !is[name] })
+}
+
+// survey finds what is to be counted, the soonest first, and what is due, what ended last
+// first: those long past may have no report anywhere. last is the newest session.
 func (k *Keeper) survey(now engine.Time) (count []wanted, all []due, last engine.SessionHandle) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -191,9 +212,10 @@ func (k *Keeper) survey(now engine.Time) (count []wanted, all []due, last engine
 			case x.State < engine.Ended || x.OpenedAt == 0:
 				continue
 			default:
-				stage, known := stageOf(s, x, now), k.stages[nameOf(x.ID, x.OpenedAt)]
+				name := nameOf(x.ID, x.OpenedAt)
+				stage, known := stageOf(s, x, now), k.stages[name]
 				if known < stage && now >= x.EndedAt.Add(afterEnd) {
-					all = append(all, due{x.ID, stage, now < x.EndedAt.Add(makeWithin)})
+					all = append(all, due{x.ID, name, x.EndedAt, stage, now < x.EndedAt.Add(makeWithin)})
 				}
 				if known >= paid || now > x.EndedAt.Add(countWithin) {
 					continue
@@ -205,6 +227,7 @@ func (k *Keeper) survey(now engine.Time) (count []wanted, all []due, last engine
 	slices.SortFunc(count, func(a, b wanted) int {
 		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.id, b.id))
 	})
+	slices.SortStableFunc(all, func(a, b due) int { return cmp.Compare(b.ended, a.ended) })
 	return count, all, last
 }
 
@@ -307,20 +330,23 @@ func (k *Keeper) keep(r *kept) error {
 	return nil
 }
 
-// elsewhere gives the latest report that another node keeps; nil if none does.
-func (k *Keeper) elsewhere(ctx context.Context, session string, opened engine.Time) (best *kept) {
+// elsewhere gives the latest report that another node keeps, nil if none does, and whether
+// all of them answered.
+func (k *Keeper) elsewhere(ctx context.Context, session string, opened engine.Time) (best *kept, all bool) {
 	if k.cfg.Others == nil {
-		return nil
+		return nil, true
 	}
+	all = true
 	for _, told := range k.cfg.Others(ctx, session, true) {
 		if told.Err != nil {
+			all = false
 			continue
 		}
 		if r := read(told.Told, session, opened); r != nil && (best == nil || r.Stage > best.Stage) {
 			best = r
 		}
 	}
-	return best
+	return best, all
 }
 
 // obtain has the report of a session kept here: made, or another node's.
@@ -329,9 +355,11 @@ func (k *Keeper) obtain(ctx context.Context, d due, leads bool) error {
 	if !ok {
 		return errors.New("there is no such session any more")
 	}
-	known := k.here(d.session, x.opened)
-	if known == nil || !leads {
-		if told := k.elsewhere(ctx, d.session, x.opened); told != nil && (known == nil || told.Stage > known.Stage) {
+	known, answered := k.here(d.session, x.opened), false
+	if known == nil || !leads || !d.makes {
+		var told *kept
+		told, answered = k.elsewhere(ctx, d.session, x.opened)
+		if told != nil && (known == nil || told.Stage > known.Stage) {
 			if err := k.keep(told); err != nil {
 				return err
 			}
@@ -341,6 +369,8 @@ func (k *Keeper) obtain(ctx context.Context, d due, leads bool) error {
 	switch {
 	case known != nil && known.Stage >= d.stage:
 		return nil
+	case !d.makes && answered:
+		return errNobody
 	case !leads || !d.makes:
 		return errors.New("nobody has it yet")
 	}
@@ -481,7 +511,8 @@ func merge(before, now []Counted) []Counted {
 	return all
 }
 
-// AboutSession answers another node: what is counted here of a session, or the report of it.
+// AboutSession answers another node: what is counted here of a session, or the report of it,
+// null if none is kept here.
 func (k *Keeper) AboutSession(session string, keeps bool) ([]byte, error) {
 	x, ok := k.session(session)
 	switch {
@@ -491,9 +522,5 @@ func (k *Keeper) AboutSession(session string, keeps bool) ([]byte, error) {
 		c := k.counted(x)
 		return json.Marshal(&c)
 	}
-	r := k.here(session, x.opened)
-	if r == nil {
-		return nil, errors.New("no report of it is kept here")
-	}
-	return json.Marshal(r)
+	return json.Marshal(k.here(session, x.opened)) // null is an answer, too: who asks need not ask again
 }

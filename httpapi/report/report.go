@@ -109,7 +109,7 @@ func (k *Keeper) Report(ctx context.Context, session string) (*wire.SessionRepor
 	var known *kept
 	if x.ended != 0 {
 		if known = k.here(session, x.opened); known == nil {
-			known = k.elsewhere(ctx, session, x.opened)
+			known, _ = k.elsewhere(ctx, session, x.opened)
 		}
 	}
 	r := known

@@ -3,7 +3,9 @@ package report
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -256,6 +258,91 @@ func TestDamagedFiles(t *testing.T) {
 	}
 	if k.here("good", 7) == nil || k.stages["good.7"] != paid || len(k.stages) != 5 {
 		t.Error(k.stages)
+	}
+}
+
+// oldAndNew makes a state with so many sessions that ended long ago, and one that ended just now.
+func oldAndNew(t *testing.T, old int) (state *engine.State, now engine.Time) {
+	t.Helper()
+	state, now = engine.NewState(), 1_800_000_000_000
+	index := engine.LogIndex(0)
+	do := func(c engine.Command) {
+		t.Helper()
+		head, eff := engine.BatchHeader{Time: now}, new(engine.Effects)
+		if index > 0 {
+			head.Epoch, head.Sequence = 1, uint64(index)
+		}
+		index++
+		if err := state.Apply(index, engine.EncodeBatch(head, c), eff); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hour := func(ids ...string) {
+		t.Helper()
+		sale := engine.SalePlan{Sale: engine.Sale{ID: "sale", Timezone: "Asia/Shanghai"}}
+		for _, id := range ids {
+			sale.Sessions = append(sale.Sessions, engine.SessionPlan{
+				SessionSpec: engine.SessionSpec{ID: id, StartSpec: "now", Start: now, End: now.Add(time.Hour),
+					PayWithin: 15 * time.Minute, Publish: true},
+				Listings: []engine.ListingSpec{{SKU: "mask", Price: 100, Stock: 5}},
+			})
+		}
+		do(engine.Command{Kind: engine.CmdApplyPlan, Operator: "olga", Plan: &engine.Plan{
+			Products: []engine.Product{{ID: "mask", Currency: "CNY"}}, Sales: []engine.SalePlan{sale}}})
+		for now = now.Add(time.Hour); state.NextDue() <= now; {
+			do(engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: 1})
+		}
+	}
+	do(engine.Command{Kind: engine.CmdOpenEpoch, Node: "n1", Secret: [16]byte{1}})
+	var ids []string
+	for i := range old {
+		ids = append(ids, fmt.Sprint("old-", i))
+	}
+	hour(ids...)
+	now = now.Add(30 * 24 * time.Hour)
+	hour("new")
+	if x := state.Session("new"); x == nil || x.State < engine.Ended || state.Session("old-0").OpenedAt == 0 {
+		t.Fatalf("%+v", x)
+	}
+	return state, now.Add(time.Minute)
+}
+
+// TestOldSessionsWithoutReports keep no new one waiting, and are asked for no more once every
+// node has said that it has none.
+func TestOldSessionsWithoutReports(t *testing.T) {
+	state, now := oldAndNew(t, 30)
+	asked, away := map[string]int{}, "old-7"
+	k := New(Config{Dir: t.TempDir(), Node: "a", Tallies: NewTallies(), Trail: pages{},
+		Log: slog.New(slog.DiscardHandler), View: func(read func(*engine.State)) { read(state) },
+		Leads:  func() bool { return true },
+		Now:    func() engine.Time { return now },
+		Alarms: func() ([]engine.Alarm, []string) { return nil, nil },
+		Others: func(_ context.Context, session string, kept bool) []Told {
+			if asked[session]++; session == away {
+				return []Told{{Node: "b", Err: errors.New("away")}}
+			}
+			return []Told{{Node: "b", Told: []byte("null")}}
+		}})
+	k.look(t.Context())
+	if r := k.here("new", state.Session("new").OpenedAt); r == nil || r.Stage == soFar {
+		t.Error("the first look leaves the new session's report for later")
+	}
+	for range 10 {
+		k.look(t.Context())
+	}
+	for name, again := range k.tries {
+		again.at = time.Time{}
+		k.tries[name] = again
+	}
+	k.look(t.Context())
+	for i := range 30 {
+		if id := fmt.Sprint("old-", i); id == away && asked[id] != 2 || id != away && asked[id] != 1 {
+			t.Errorf("%s was asked for %d times", id, asked[id])
+		}
+	}
+	state = engine.NewState()
+	if k.look(t.Context()); len(k.tries) != 0 {
+		t.Errorf("%d sessions that are gone are not forgotten", len(k.tries))
 	}
 }
 
