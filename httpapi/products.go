@@ -309,6 +309,10 @@ func (s *AdminServer) pullCatalogue(w http.ResponseWriter, r *http.Request, q *s
 		return refuse(notFound, "This node fetches no catalogues: its setting catalogue.pulls is empty.")
 	}
 	out, err := s.puller.Pull(r.Context(), supplier, byOf(r), b.Note, q.Sure)
+	if err != nil {
+		s.log.Info("catalogue not pulled", "supplier", supplier, "operator", operatorOf(r), "note", b.Note,
+			"error", engine.PlainNetworkError(err))
+	}
 	var known *engine.Refusal
 	switch {
 	case errors.Is(err, pull.ErrUnknown):

@@ -271,7 +271,8 @@ type Pulled struct {
 // Pull fetches a supplier's catalogue now, on the node that is asked, whether it leads or
 // not, and returns once it is committed. sure: it is meant that few products are left. Errors:
 // ErrUnknown, ErrPulling, ErrShrinks, *catalogue.Problems where rows are wrong, what keeps it
-// from being fetched, and the office's.
+// from being fetched, engine.ErrOutcomeUnknown where it may or may not have been taken, and the
+// office's.
 func (p *Puller) Pull(ctx context.Context, supplier string, by engine.By, note string, sure bool) (Pulled, error) {
 	for _, s := range p.sources {
 		if s.Supplier != supplier {
@@ -365,6 +366,8 @@ func (p *Puller) take(ctx context.Context, s *source, f *fetched, q request) (ou
 	switch {
 	case errors.As(err, &refused) && refused.Reason == engine.ReasonShrinks:
 		return out, fmt.Errorf("%w: the catalogue names %d", ErrShrinks, f.list.Len())
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // it may be committed yet
+		return out, fmt.Errorf("%w: %w", engine.ErrOutcomeUnknown, err)
 	case err != nil:
 		return out, err
 	}

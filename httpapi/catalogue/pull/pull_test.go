@@ -28,6 +28,7 @@ type office struct {
 	products map[string]engine.Product
 	imports  []engine.ProductImport
 	err      error
+	late     error // of an import whose commit was asked for
 }
 
 func (o *office) Product(id string) (engine.ProductView, bool, error) {
@@ -51,6 +52,9 @@ func (o *office) ImportProducts(_ context.Context, supplier string,
 	}
 	if in.Count*2 < len(o.products) && !in.Shrinks {
 		return out, &engine.Refusal{Reason: engine.ReasonShrinks}
+	}
+	if o.late != nil {
+		return out, o.late
 	}
 	o.imports, o.products = append(o.imports, in), map[string]engine.Product{}
 	for row := range in.Rows {
@@ -335,6 +339,26 @@ func TestWhatCantBeTaken(t *testing.T) {
 				t.Error("it is an alarm on a node that does not lead")
 			}
 		})
+	}
+}
+
+// TestOutcomeUnknown: whoever asked is not told that nothing was changed where the commit may
+// have been made.
+func TestOutcomeUnknown(t *testing.T) {
+	s := newSupplier(t)
+	s.rows = "a,1,5\n"
+	p := newPulling(t, s.URL)
+	for _, err := range []error{context.DeadlineExceeded, context.Canceled} {
+		p.office.late = fmt.Errorf("commit: %w", err)
+		if _, got := p.Pull(t.Context(), "acme", engine.By{}, "", false); !errors.Is(got, engine.ErrOutcomeUnknown) ||
+			!errors.Is(got, err) {
+			t.Errorf("%v", got)
+		}
+	}
+	s.Close()
+	if _, got := p.Pull(t.Context(), "acme", engine.By{}, "", false); got == nil ||
+		errors.Is(got, engine.ErrOutcomeUnknown) {
+		t.Errorf("nothing came of a supplier that is away, and that is known: %v", got)
 	}
 }
 
