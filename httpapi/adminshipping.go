@@ -171,6 +171,8 @@ func badRows(err error, place string) error {
 		return refuse(badList, said, reasons...)
 	case errors.As(err, &large):
 		return refuse(tooLarge, fmt.Sprintf("The file may have %d bytes. Send it in parts.", large.Limit))
+	case errors.Is(err, shipping.ErrBusy):
+		return refuse(conflict, "Nothing was changed: "+err.Error()+". Ask again once that is done.")
 	case errors.Is(err, shipping.ErrPartly):
 		return refuse(conflict, fmt.Sprintf("Part of the file was taken: %s. Send it again: rows that are in change "+
 			"nothing, and what is in the way of the rest is told.", err))
@@ -209,7 +211,7 @@ func (s *AdminServer) export(r *http.Request, b *wire.ExportRequest) (*wire.Expo
 		return nil, refuse(notFound, noExport)
 	case err != nil:
 		log.Info("export broke off", "error", err)
-		return nil, err
+		return nil, badRows(err, "order")
 	}
 	if b.Export != 0 { // it is only told of
 		return told, nil

@@ -35,8 +35,8 @@ type Office interface {
 	FindOrders(filter engine.OrderFilter) (orders []engine.OrderView, next string, err error)
 }
 
-// Config says what a desk goes by. Its functions are called by one goroutine at a time, but
-// for Ask, by up to 64 at once, and Open, by each Write.
+// Config says what a desk goes by. Its functions must be safe for concurrent use; Ask is
+// called by up to 64 goroutines at once, of all looks together.
 type Config struct {
 	// Office has the orders; required.
 	Office Office
@@ -60,14 +60,19 @@ type Place [16]byte
 type Places struct{ Phone, Address Place }
 
 // Desk is where paid orders are looked at, exported and shipped. Safe for concurrent
-// use: changes go one after the other.
+// use: changes of a session's orders go one after the other.
 type Desk struct {
 	Config
-	turn sync.Mutex
+	asks chan struct{} // a place for each question to the outside service that is under way
+
+	mu    sync.Mutex
+	turns map[string]*turn // by session, of those that somebody works on
 }
 
 // New makes a desk of a Config that has all that is required.
-func New(cfg Config) *Desk { return &Desk{Config: cfg} }
+func New(cfg Config) *Desk {
+	return &Desk{Config: cfg, asks: make(chan struct{}, asking), turns: map[string]*turn{}}
+}
 
 const pageRows = 1000
 

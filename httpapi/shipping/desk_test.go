@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/shipping"
@@ -238,6 +239,73 @@ func TestLookWhileOrdersChange(t *testing.T) {
 	r, err := f.desk().LookAt(t.Context(), "ops", "day", shipping.Look{})
 	if err != nil || r.Looked != 2 || r.Passed != 2 || r.Changed != 1 {
 		t.Errorf("%v: %+v", err, r)
+	}
+}
+
+// While a look at a session asks the outside service, other changes of its orders are refused,
+// and those of other sessions are made; who waits for a turn heeds the end of their request.
+func TestTurns(t *testing.T) {
+	f := newFakeOffice(to("ann", "1", "A"), to("bob", "2", "B"))
+	f.orders[1].Session = "night"
+	asked, answer := make(chan struct{}), make(chan struct{})
+	d := f.desk(func(c *shipping.Config) {
+		c.Ask = func(context.Context, *engine.OrderView) (engine.Level, bool) {
+			close(asked)
+			<-answer
+			return engine.LevelNone, true
+		}
+	})
+	looked := make(chan error)
+	go func() {
+		_, err := d.LookAt(t.Context(), "ops", "day", shipping.Look{})
+		looked <- err
+	}()
+	<-asked
+	by, short := engine.By{Operator: "ops"}, 10*time.Second
+	ctx, stop := context.WithTimeout(t.Context(), short)
+	defer stop()
+	change := func(session, no string) error {
+		_, err := d.Decide(ctx, "ops", session, []string{no}, engine.ReviewPassed, false)
+		return err
+	}
+	_, again := d.LookAt(ctx, "ops", "day", shipping.Look{})
+	_, out := d.Export(ctx, by, "day", 0)
+	_, shipped := d.Ship(ctx, by, "day", nil)
+	_, received := d.Received(ctx, by, "day", nil)
+	for what, err := range map[string]error{"another look": again, "a verdict": change("day", "N1"), "an export": out,
+		"parcels": shipped, "receipts": received} {
+		if !errors.Is(err, shipping.ErrBusy) {
+			t.Errorf("%s during a look: %v", what, err)
+		}
+	}
+	if err := change("night", "N2"); err != nil {
+		t.Errorf("a verdict on another session's: %v", err)
+	}
+	close(answer)
+	if err := <-looked; err != nil {
+		t.Error(err)
+	}
+	if err := change("day", "N1"); err != nil {
+		t.Error(err)
+	}
+
+	changing, change2 := make(chan struct{}), make(chan struct{})
+	f.meanwhile = func() { close(changing); <-change2 }
+	done := make(chan error)
+	go func() { done <- change("day", "N1") }()
+	<-changing
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := d.LookAt(ended, "ops", "day", shipping.Look{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a look whose request is over: %v", err)
+	}
+	close(change2)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	f.meanwhile = func() {}
+	if err := change("day", "N1"); err != nil { // the look that gave up is in nobody's way
+		t.Error(err)
 	}
 }
 

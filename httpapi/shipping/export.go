@@ -19,10 +19,15 @@ import (
 // Export has what passed go out to the warehouse in a new export. Orders that are out
 // already stay where they are. What went out before an error is out. With the number of an
 // export it tells of that one, and nothing goes out: the warehouse may have it already, and
-// would never hear of what joined it later. Error: ErrNoExport for a number of none.
+// would never hear of what joined it later. Errors: ErrBusy; ErrNoExport for a number of none.
 func (d *Desk) Export(ctx context.Context, by engine.By, session string, export uint32) (*wire.Export, error) {
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	if export == 0 {
+		leave, err := d.enter(ctx, session, false)
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
+	}
 	told := &wire.Export{Session: session, Export: export}
 	var leaving []engine.OrderRef
 	err := d.each(ctx, session, engine.ParcelFilter{State: engine.Paid, ByExport: true},

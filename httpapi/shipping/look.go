@@ -24,7 +24,7 @@ type Look struct {
 	DryRun bool
 }
 
-// asking is how many questions to the outside service are under way at once.
+// asking is how many questions to the outside service are under way at once, of all sessions.
 const asking = 64
 
 // byHand is what is noted of an order that somebody decided about. No look changes that.
@@ -38,10 +38,13 @@ type verdict struct {
 }
 
 // LookAt takes the second look at a session's paid orders, on behalf of the operator by. What
-// was decided before an error stays. Errors: the office's, and ctx's.
+// was decided before an error stays. Errors: ErrBusy, the office's, and ctx's.
 func (d *Desk) LookAt(ctx context.Context, by, session string, how Look) (*wire.Review, error) {
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	leave, err := d.enter(ctx, session, true)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	shared, err := d.sharedPlaces(ctx, session, how.Shared)
 	if err != nil {
 		return nil, err
@@ -68,11 +71,15 @@ func (d *Desk) LookAt(ctx context.Context, by, session string, how Look) (*wire.
 }
 
 // Decide says of orders what was decided by hand. All of them are of the session, and paid;
-// else nothing is changed, and the error is *Problems, whose lines are their places from 1.
+// else nothing is changed, and the error is ErrBusy, or *Problems, whose lines are their places
+// from 1.
 func (d *Desk) Decide(ctx context.Context, by, session string, orderNos []string,
 	to engine.ReviewState, dryRun bool) (*wire.Review, error) {
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	leave, err := d.enter(ctx, session, false)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	rows := make([]Row, len(orderNos))
 	for i, no := range orderNos {
 		rows[i] = Row{Line: i + 1, OrderNo: no}
@@ -152,6 +159,12 @@ func (d *Desk) judge(ctx context.Context, orders []engine.OrderView, shared *pla
 			continue
 		}
 		crowd.Go(func() error {
+			select {
+			case d.asks <- struct{}{}:
+				defer func() { <-d.asks }()
+			case <-asked.Done():
+				return asked.Err()
+			}
 			level, answered := d.Ask(asked, o)
 			switch {
 			case asked.Err() != nil:

@@ -15,10 +15,13 @@ import (
 var ErrPartly = errors.New("an order has changed while the file was being taken")
 
 // Ship takes in which carrier has which order: whole, or not at all. Rows that say what is
-// known already change nothing. Errors: *Problems if rows are wrong.
+// known already change nothing. Errors: ErrBusy, and *Problems if rows are wrong.
 func (d *Desk) Ship(ctx context.Context, by engine.By, session string, rows []Row) (*wire.ParcelsTaken, error) {
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	leave, err := d.enter(ctx, session, false)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	orders, err := d.find(session, rows, mayShip)
 	if err != nil {
 		return nil, err
@@ -42,8 +45,11 @@ func (d *Desk) Ship(ctx context.Context, by engine.By, session string, rows []Ro
 
 // Received takes in which orders have arrived, as Ship does.
 func (d *Desk) Received(ctx context.Context, by engine.By, session string, rows []Row) (*wire.ParcelsTaken, error) {
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	leave, err := d.enter(ctx, session, false)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	orders, err := d.find(session, rows, mayReceive)
 	if err != nil {
 		return nil, err
