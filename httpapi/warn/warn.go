@@ -98,6 +98,7 @@ type Sender struct {
 	pages map[string]*page // by name and whose
 	duty  Duty             // at the last look
 	since time.Time        // when it became so
+	heals time.Time        // from when on it may be noted again that alarms are over
 }
 
 // page is an alarm that is on, or was until just now.
@@ -224,6 +225,7 @@ func (s *Sender) look(ctx context.Context, now time.Time) {
 	for _, n := range s.cfg.Notes() {
 		notes[n.Name] = n
 	}
+	over := map[*engine.AlarmNote][]string{} // acknowledged, and over
 	for of, p := range s.pages {
 		if !on[of] && p.gone.IsZero() {
 			p.gone = now
@@ -243,38 +245,40 @@ func (s *Sender) look(ctx context.Context, now time.Time) {
 		if !p.gone.IsZero() && now.Sub(p.gone) >= s.cfg.Calm {
 			delete(s.pages, of)
 			if n != nil && slices.Contains(n.Of, p.alarm.Whose()) && duty == Leads {
-				s.heal(ctx, n, []string{p.alarm.Whose()})
+				over[n] = append(over[n], p.alarm.Whose())
 			}
 		}
 	}
 	if duty == Leads && now.Sub(s.since) >= earlierFor {
-		s.healOld(ctx, notes)
+		for name, n := range notes { // what was over while leaders changed, too, and what was not noted then
+			over[n] = slices.DeleteFunc(slices.Clone(n.Of), func(whose string) bool {
+				return s.pages[string(name)+" "+whose] != nil
+			})
+		}
 	}
+	s.heal(ctx, over, now)
 }
 
-// healOld notes of what was over while leaders changed that it is.
-func (s *Sender) healOld(ctx context.Context, notes map[engine.AlarmName]*engine.AlarmNote) {
-	for name, n := range notes {
-		var over []string
-		for _, whose := range n.Of {
-			if s.pages[string(name)+" "+whose] == nil {
-				over = append(over, whose)
-			}
-		}
-		if len(over) > 0 {
-			s.heal(ctx, n, over)
-		}
-	}
-}
+// A look takes this long at most for what is over, and leaves it be for a while after a
+// failure: alarms that begin come first.
+const (
+	healPatience = time.Second
+	healAgain    = 10 * time.Second
+)
 
 // heal notes that acknowledged alarms are over.
-func (s *Sender) heal(ctx context.Context, n *engine.AlarmNote, over []string) {
-	const patience = 5 * time.Second
-	ctx, stop := context.WithTimeout(ctx, patience)
+func (s *Sender) heal(ctx context.Context, over map[*engine.AlarmNote][]string, now time.Time) {
+	ctx, stop := context.WithTimeout(ctx, healPatience)
 	defer stop()
-	x := engine.AlarmChange{Name: n.Name, Action: engine.AlarmOver, Of: over}
-	if err := s.cfg.Heal(ctx, x); err != nil {
-		s.cfg.Logger.Warn("it is not noted that an acknowledged alarm is over", "name", x.Name, "error", err)
+	for n, of := range over {
+		if len(of) == 0 || now.Before(s.heals) {
+			continue
+		}
+		x := engine.AlarmChange{Name: n.Name, Action: engine.AlarmOver, Of: of}
+		if err := s.cfg.Heal(ctx, x); err != nil {
+			s.heals = now.Add(healAgain)
+			s.cfg.Logger.Warn("it is not noted that an acknowledged alarm is over", "name", x.Name, "error", err)
+		}
 	}
 }
 

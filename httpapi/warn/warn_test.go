@@ -276,6 +276,44 @@ func TestAnotherLeader(t *testing.T) {
 	}
 }
 
+// TestHealingHoldsUpNobody: where it can't be noted that acknowledged alarms are over, what
+// begins is told without delay.
+func TestHealingHoldsUpNobody(t *testing.T) {
+	phone := newEar(t)
+	w := newWatch(t, phone.receiver(t, "phone", engine.SeverityWake))
+	tries := 0
+	w.cfg.Heal = func(ctx context.Context, _ engine.AlarmChange) error {
+		tries++
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for _, name := range []engine.AlarmName{"disk_slow", "clock_offset", "cashier_fails"} {
+		w.alarms = append(w.alarms, wakes(name))
+		w.notes = append(w.notes, &engine.AlarmNote{Name: name, Acked: engine.TimeOf(w.now.Add(time.Second)), By: "ann",
+			Of: []string{"/"}})
+	}
+	w.after(3 * time.Second)
+	w.alarms = nil
+	w.after(9 * time.Second)
+	began := time.Now()
+	w.alarms = []engine.Alarm{wakes("no_quorum")}
+	w.after(3 * time.Second)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the looks of 3 seconds took %s", took)
+	}
+	for end := began.Add(10 * time.Second); !strings.Contains(phone.said(), "begins no_quorum"); {
+		if time.Sleep(time.Millisecond); time.Now().After(end) {
+			t.Fatalf("heard %q", phone.said())
+		}
+	}
+	if tries != 1 {
+		t.Errorf("%d tries, where one fails", tries)
+	}
+	if w.after(time.Minute); tries < 3 {
+		t.Errorf("%d tries within a minute", tries)
+	}
+}
+
 // TestStandIn: where no node leads, one says so, and that it is over.
 func TestStandIn(t *testing.T) {
 	phone := newEar(t)
