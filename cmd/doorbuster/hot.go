@@ -85,8 +85,8 @@ func hotAlarmsOf(all []wire.HotProduct) (alarms []engine.Alarm) {
 			alarm(engine.AlarmHotUnplanned, p.SKU, "See who sends them, and plan a session or take the links away.",
 				"The product %s is on no plan, and is asked for %.0f times a second at this node.", p.SKU, p.PerSecond)
 		case p.Available > 0 && !p.Guarded && p.PerSecond*60 >= crowdOfStock*float64(p.Stock):
-			alarm(engine.AlarmHotSmallStock, p.SKU, "Put up more, or ask for reservations, tickets or a draw before it "+
-				"opens.",
+			alarm(engine.AlarmHotSmallStock, p.SKU,
+				"Put up more, or ask for reservations, tickets or a draw before it opens.",
 				"The product %s is asked for %.0f times a second at this node, and %d are put up, for whoever comes "+
 					"first.", p.SKU, p.PerSecond, p.Stock)
 		}
@@ -108,8 +108,8 @@ func (n *node) watchHot(b *board) {
 		return alarms
 	})
 	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "doorbuster_hot_per_second",
-		Help: "Looks and grabs a second at this node, of the products that are asked for most; what is in no catalogue " +
-			"is one."}, []string{"sku"})
+		Help: "Looks and grabs a second at this node, of the products that are asked for most; what is in no " +
+			"catalogue is one."}, []string{"sku"})
 	n.metrics.MustRegister(collectOnce{gauge, func() {
 		gauge.Reset()
 		all := n.hotProducts(hotLooks)
