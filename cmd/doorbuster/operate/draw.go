@@ -126,29 +126,18 @@ func newDrawShowCommand() *cobra.Command {
 	c := cli.WithArguments(&cobra.Command{
 		Use:   "show SESSION/SKU (--addr URL | --admin ADDR)",
 		Short: "Download a draw into a file: commitment, seed, every entry",
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			to := c.OutOrStdout()
-			if file != "" {
-				f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-				if err != nil {
-					return fmt.Errorf("write the draw: %w", err)
+		RunE: func(c *cobra.Command, _ []string) error {
+			return intoNewFile(file, c.OutOrStdout(), func(to io.Writer) error {
+				var w *draw.Writer
+				begin := func(h draw.Header) (err error) {
+					w, err = draw.NewWriter(to, h)
+					return err
 				}
-				to = f
-				defer func() {
-					if err = errors.Join(err, f.Close()); err != nil {
-						os.Remove(file)
-					}
-				}()
-			}
-			var w *draw.Writer
-			begin := func(h draw.Header) (err error) {
-				w, err = draw.NewWriter(to, h)
-				return err
-			}
-			if err := o.fetch(c.Context(), begin, func(e draw.Entry) error { return w.Add(e) }); err != nil {
-				return err
-			}
-			return w.Close()
+				if err := o.fetch(c.Context(), begin, func(e draw.Entry) error { return w.Add(e) }); err != nil {
+					return err
+				}
+				return w.Close()
+			})
 		},
 	}, func(args []string) error {
 		if len(args) != 1 {

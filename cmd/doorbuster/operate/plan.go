@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -120,22 +118,8 @@ func (o *planExportOptions) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return writeNew(o.out, text, c.OutOrStdout())
-}
-
-// writeNew writes a file that is not there yet, or with the name "" to out.
-func writeNew(name string, text []byte, out io.Writer) error {
-	if name == "" {
-		_, err := out.Write(text)
+	return intoNewFile(o.out, c.OutOrStdout(), func(to io.Writer) error {
+		_, err := to.Write(text)
 		return err
-	}
-	f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return fmt.Errorf("write the plan: %w", err)
-	}
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write the plan: %w", errors.Join(err, os.Remove(f.Name())))
-	}
-	return nil
+	})
 }

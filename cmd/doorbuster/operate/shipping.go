@@ -276,26 +276,6 @@ func exportText(x *wire.Export) string {
 	return b.String()
 }
 
-// intoNewFile has write write into a new file, which is there only once it is whole; or
-// to out where file is "".
-func intoNewFile(file string, out io.Writer, write func(io.Writer) error) (err error) {
-	if file == "" {
-		return write(out)
-	}
-	part := file + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	if err = errors.Join(write(f), f.Close()); err == nil {
-		err = os.Rename(part, file)
-	}
-	if err != nil {
-		os.Remove(part)
-	}
-	return err
-}
-
 func newParcelsCommand() *cobra.Command {
 	return newRowsCommand("import SESSION FILE --admin ADDR", "Take in the carriers' tracking numbers",
 		`Take in which carrier has which order. FILE is CSV whose first line names the columns
