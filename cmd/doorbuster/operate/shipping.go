@@ -230,8 +230,9 @@ func (o *exportOptions) run(c *cobra.Command) error {
 		return err
 	}
 	number := o.export
-	if number == 0 {
-		done, err := node.ExportOrders(c.Context(), o.session, wire.ExportRequest{Note: wire.Note{Note: o.note}})
+	if number == 0 || o.output == "json" {
+		done, err := node.ExportOrders(c.Context(), o.session, wire.ExportRequest{Note: wire.Note{Note: o.note},
+			Export: number})
 		if err != nil {
 			return err
 		}
