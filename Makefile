@@ -3,6 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 BIN := bin/doorbuster
 RACE_TIMEOUT ?= 30m
+RACE_OF ?= ./...
 FUZZ_TIME ?= 30s
 # The commit is stamped into the build where git can tell it.
 STAMP := $(shell git status --porcelain >/dev/null 2>&1 && echo -buildvcs=auto)
@@ -25,8 +26,9 @@ $(BIN): FORCE
 test: tools ## a short test of every promise (some 5 minutes)
 	$(GO) test -short ./...
 
-# Tests say themselves, by testing.Short, what they leave to this.
-check: lint build test race invariants ## what CI runs: 'make test', all at full length with the race detector, documents, lint, invariants (some 20 minutes)
+# Browsers, labs and documents are single users, whom the race detector only slows.
+check: lint build test invariants ## what CI runs: lint, 'make test', the invariants, and the short tests once more with the race detector (some 30 minutes)
+	$(MAKE) race RACE_FLAGS=-short RACE_OF="$$($(GO) list ./... | grep -v -e /tests/pages$$ -e /tests/lab$$ -e /docs$$)"
 
 # Tests that need a load balancer, a database, a browser or a network of their own are skipped, and
 # say so, where these can't be had. Run level 1 keeps what is installed from being started.
@@ -37,8 +39,9 @@ tools:
 	done; \
 	[ -z "$$missing" ] || { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; } >/dev/null 2>&1 || echo "not installed:$$missing; the tests that need it are skipped"
 
-race: tools ## all tests at full length, with the race detector
-	$(GO) test -race -pgo=off -timeout $(RACE_TIMEOUT) $(RACE_FLAGS) ./... # a profile would have all compiled once more
+# By the profile all would be compiled once more.
+race: tools ## all tests at full length, with the race detector (some 50 minutes)
+	$(GO) test -race -pgo=off -timeout $(RACE_TIMEOUT) $(RACE_FLAGS) $(RACE_OF)
 
 invariants: ## the engine's tests in the builds that check at every step, and that can be made to fail
 	$(GO) test -tags invariants ./engine
