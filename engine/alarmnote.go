@@ -127,5 +127,5 @@ func (s *State) describeAlarm(x *AlarmChange) string {
 	case x.Until <= s.now:
 		return fmt.Sprintf("alarm %s is silent no more", clip(string(x.Name)))
 	}
-	return fmt.Sprintf("alarm %s is silent until %s", clip(string(x.Name)), x.Until.Wall().UTC().Format(time.RFC3339))
+	return fmt.Sprintf("alarm %s is silent until %s", clip(string(x.Name)), x.Until.Wall().Format(time.RFC3339))
 }

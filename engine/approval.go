@@ -165,9 +165,6 @@ type ApprovalView struct {
 	Changed   bool        // that is not what it would have changed when it was asked for
 }
 
-// Approvals gives those that are kept, the oldest first. Read only.
-func (s *State) Approvals() []*Approval { return s.approvals }
-
 // ViewApproval gives one with what it would change now.
 func (s *State) ViewApproval(a *Approval) ApprovalView {
 	v := s.glanceApproval(a)

@@ -275,7 +275,7 @@ func TestApprovalsAreBounded(t *testing.T) {
 		}
 		ask(MaxPending + n)
 	}
-	if n := len(g.state.Approvals()); n != MaxApprovals {
+	if n := len(g.state.approvals); n != MaxApprovals {
 		t.Errorf("%d are kept", n)
 	}
 	if got := mustRead(t, encoded(t, g.state.Snapshot())); got.Hash() != g.state.Hash() {

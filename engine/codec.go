@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Integers are varints (signed ones zigzag), strings a length and their bytes, keys 16
+// Integers are varints (signed ones zigzag), strings a length and their bytes, keys 8
 // bytes; a type is its fields in the order in which they are declared, so that another
 // order is another format: the samples in testdata notice. What is hot, grabs and the
 // rows of a snapshot of which there are millions, is written by hand: an entry is

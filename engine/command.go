@@ -141,8 +141,8 @@ func (k CommandKind) String() string {
 // Shopper and the slices of a decoded command lie in the entry they came from.
 type Command struct {
 	Kind     CommandKind
-	Shopper  []byte // PlaceHold, CancelHold, SetReceiver, LeaveWaitlist, Reserve
-	Key      Key    // PlaceHold
+	Shopper  []byte // of what shoppers ask for
+	Key      Key    // PlaceHold, CutBargain
 	Listing  ListingHandle
 	Session  SessionHandle
 	Quantity uint32

@@ -1,8 +1,6 @@
 package engine
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // mostDiscarded is how many listings may go with a sale in one step.
 const mostDiscarded = 2000

@@ -151,8 +151,8 @@ func (m *model) approvalsDiffer(s *State) string {
 			return fmt.Sprintf("approval %d is %+v, the model has %+v", i+1, got, is)
 		}
 	}
-	if len(s.Approvals()) != kept {
-		return fmt.Sprintf("%d approvals, the model has %d", len(s.Approvals()), kept)
+	if len(s.approvals) != kept {
+		return fmt.Sprintf("%d approvals, the model has %d", len(s.approvals), kept)
 	}
 	return ""
 }
