@@ -190,7 +190,7 @@ func (mysql) whatIs(err error) string {
 			"and CREATE and ALTER to make them"
 	case 1054, 1146:
 		return "wrong schema: the tables are not as they should be"
-	case 1048, 1264, 1292, 1364, 1366, 1406, 1062, 1451, 1452, 3819, 4025:
+	case 1048, 1264, 1265, 1292, 1364, 1366, 1406, 1062, 1451, 1452, 3819, 4025:
 		return "wrong schema: a table does not take a value"
 	case 1045, 1698, 1251, 1130:
 		return "the database does not let the user in"

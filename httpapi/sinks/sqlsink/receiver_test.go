@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"doorbuster/engine"
@@ -103,6 +104,22 @@ func receiversGoOut(t *testing.T, server *sqltest.Server) {
 		}
 		if err := write(8, change(7, engine.OrderPaid, "eve", "damaged")); c.how != NoReceivers {
 			wants(t, "a receiver that can't be opened", err, "no key 7", "of eve")
+		}
+		if i == 0 { // a table of the shop's own that has no room for what is written
+			alter := "ALTER TABLE doorbuster_orders MODIFY receiver_name smallint"
+			if server.Kind == sqltest.Postgres {
+				alter = "ALTER TABLE doorbuster_orders ALTER receiver_name TYPE smallint USING NULL"
+			}
+			for _, statement := range []string{"UPDATE doorbuster_orders SET receiver_name = NULL", alter} {
+				if _, err := db.Exec(statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := write(8, change(7, engine.OrderPaid, "fay", "Fay +86138"))
+			wants(t, "a text where a number is due", err, "wrong schema", "receiver_name")
+			if err != nil && strings.Contains(err.Error(), "138") {
+				t.Errorf("it tells what was to be written: %v", err)
+			}
 		}
 		_ = s.Close()
 	}

@@ -111,7 +111,7 @@ func (s *Sink) scanPosition(row *sql.Row) error {
 }
 
 // Write writes a batch in one transaction. Error: ErrFenced; whatever is wrong with the
-// database, in plain words, with its own behind them.
+// database, in plain words, with its error's number behind them.
 func (s *Sink) Write(ctx context.Context, changes []sinks.Change, next engine.TrailPosition) error {
 	orders, err := s.config.orderRows(changes, s.orderOf)
 	if err != nil {
@@ -259,12 +259,12 @@ func (s *Sink) Close() error {
 	return err
 }
 
-// told puts plain words before an error of the database.
+// told puts plain words before an error of the database, whose own words it leaves out.
 func (s *Sink) told(err error) error {
 	if err == nil || errors.Is(err, ErrFenced) {
 		return err
 	}
-	what := s.dialect.whatIs(err)
+	what, err := s.dialect.whatIs(err), withoutValues(err)
 	var network net.Error
 	var operation *net.OpError
 	switch {
