@@ -55,8 +55,9 @@ func (c *sqlConfig) add(t *settings.Table) {
 		"database counts as down", settings.Between(time.Second, 10*time.Minute))
 }
 
-func (c *sqlConfig) agree(*Config) error {
+func (c *sqlConfig) agree(node *Config) error {
 	of := c.sink("sink")
+	of.Dev = node.Dev
 	return of.Validate()
 }
 
@@ -77,6 +78,7 @@ func (c *sqlConfig) open(n *node, m sinks.Means) (sinks.Sink, error) {
 		return nil, err
 	}
 	of := c.sink(m.Name)
+	of.Dev = n.cfg.Dev
 	of.Open = func(shopper string, sealed engine.Receiver) (personal.Receiver, error) {
 		return n.vault.Open(shopper, sealed)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -51,8 +52,12 @@ type Config struct {
 	Kind Kind
 	// URL of the database, without a password: postgres://user@host:5432/shop?sslmode=verify-full
 	// as libpq takes it, mysql://user@host:3306/shop?tls=true with the parameters tls (true, false,
-	// preferred, skip-verify) and socket (a path, instead of a host).
+	// preferred, skip-verify) and socket (a path, instead of a host). Where it names a host other
+	// than this machine, it must say sslmode or tls, whatever its value: passwords and orders would
+	// go there in plain text otherwise, and nobody would have said so.
 	URL string
+	// Dev: it need not say so.
+	Dev bool
 	// Password is read for each connection, so that it may change while the node runs. nil for none.
 	Password func() (string, error)
 	Tables   Tables // "" for a name of DefaultTables
@@ -174,7 +179,29 @@ func (c *Config) checkURL() error {
 	case u.User.Username() == "" && !u.Query().Has("user"):
 		return fmt.Errorf("it names no user: %s://USER@%s%s", c.Kind, u.Host, u.Path)
 	}
-	return dialects[c.Kind].checkURL(u)
+	if err := dialects[c.Kind].checkURL(u); err != nil {
+		return err
+	}
+	if said, hosts := dialects[c.Kind].secured(u); !said && !c.Dev {
+		for _, host := range hosts {
+			if !here(host) {
+				return fmt.Errorf("it must say whether the way to %s is encrypted, by %s", host, sayTLS[c.Kind])
+			}
+		}
+	}
+	return nil
+}
+
+// sayTLS is how a URL says whether the way is encrypted.
+var sayTLS = map[Kind]string{
+	Postgres: "sslmode=verify-full (or verify-ca, require, prefer, allow, disable)",
+	MySQL:    "tls=true (or skip-verify, preferred, false)",
+}
+
+// here reports whether a host is this machine: a folder of sockets is, too.
+func here(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || host == "localhost" || host[0] == '/' || host[0] == '@' || ip != nil && ip.IsLoopback()
 }
 
 func (c *Config) tables() Tables {

@@ -28,6 +28,8 @@ type notation interface {
 type dialect interface {
 	notation
 	checkURL(*url.URL) error
+	// secured reports whether a URL says if the way is encrypted, and which hosts it names.
+	secured(*url.URL) (said bool, hosts []string)
 	// connect gives a pool; nobody is asked yet.
 	connect(*Config) (*sql.DB, error)
 	upsert(ctx context.Context, tx *sql.Tx, t table, r rows) error

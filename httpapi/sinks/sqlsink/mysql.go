@@ -40,6 +40,10 @@ func (mysql) checkURL(u *url.URL) error {
 	return nil
 }
 
+func (mysql) secured(u *url.URL) (said bool, hosts []string) {
+	return u.Query().Get("tls") != "", []string{u.Hostname()}
+}
+
 // connect sets per connection what keeps the tables exact (strict mode: no value is cut
 // short in silence), and a node that has gone from locking the position for long.
 func (mysql) connect(c *Config) (*sql.DB, error) {

@@ -26,6 +26,18 @@ func (postgres) checkURL(u *url.URL) error {
 	return nil
 }
 
+func (postgres) secured(u *url.URL) (said bool, hosts []string) {
+	config, err := pgx.ParseConfig(u.String())
+	if err != nil {
+		return false, nil // checkURL has told
+	}
+	hosts = []string{config.Host}
+	for _, f := range config.Fallbacks {
+		hosts = append(hosts, f.Host)
+	}
+	return u.Query().Get("sslmode") != "", hosts
+}
+
 // lockPatience is how long a statement waits for another node's transaction.
 const lockPatience = 10 * time.Second
 
