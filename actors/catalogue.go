@@ -115,7 +115,7 @@ func factsOf(s *engine.State, x *engine.Session, l *engine.Listing) *facts {
 
 func sessionView(s *engine.State, x *engine.Session) engine.SessionView {
 	v := engine.SessionView{ID: x.ID, Sale: x.Sale, State: x.State, Paused: x.Paused, Start: x.Start, End: x.End,
-		PayWithinMS: x.PayWithin.Milliseconds(), PayGraceMS: x.PayGrace.Milliseconds(),
+		EndedAt: x.EndedAt, PayWithinMS: x.PayWithin.Milliseconds(), PayGraceMS: x.PayGrace.Milliseconds(),
 		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple, Profile: x.Profile,
 		Archived: x.Archived, CouponsUpTo: x.CouponsUpTo, ReceiveWithin: x.ReceiveWithin,
 		CompleteWithin: x.CompleteWithin}

@@ -48,6 +48,7 @@ type SessionView struct {
 	State             SessionState
 	Paused            bool
 	Start, End        Time
+	EndedAt           Time // 0 until it has
 	PayWithinMS       int64
 	PayGraceMS        int64
 	LimitPerShopper   uint32

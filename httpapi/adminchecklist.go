@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 type Lack struct {
 	Setting string // or several
 	Means   string // what the shop does instead, after "this shop"
+	Do      string // what to do about it, if that is not to set it
 	Bad     bool   // no sale is of use without it
 }
 
@@ -194,7 +196,7 @@ func (c *checker) configured(lacks []Lack) {
 		if l.Bad {
 			add = c.bad
 		}
-		add(name, l.Setting, "Set it in the node's configuration.", "This shop %s.", l.Means)
+		add(name, l.Setting, cmp.Or(l.Do, "Set it in the node's configuration."), "This shop %s.", l.Means)
 	}
 	c.passes("keys", "The keys that it needs are configured.")
 }

@@ -59,13 +59,16 @@ func TestChecklist(t *testing.T) {
 		c.Lacks = []Lack{{Setting: "pay_keys", Means: "gives no pay_token", Bad: true},
 			{Setting: "cashier_url", Means: "asks no cashier"},
 			{Setting: "reconcile.folder, reconcile.url", Means: "compares nothing"},
-			{Setting: "http", Means: "is plain"}}
+			{Setting: "http", Means: "is plain", Do: "Hide it."}}
 	})
 	state, by = checksOf(t, s, "fans-day-10")
 	is("in trouble", by, map[string]string{"zones b": "bad", "clocks a2": "warn", "keys pay_keys": "bad",
 		"cashier cashier_url": "warn", "cashier reconcile.folder, reconcile.url": "warn", "settings http": "warn"})
 	if state != wire.CheckBad || by["cashier "].Says != "It hangs." || by["alarms disk_nearly_full"].Says == "" {
 		t.Errorf("it is %s: %v", state, by)
+	}
+	if by["settings http"].Do != "Hide it." || by["cashier cashier_url"].Do != "Set it in the node's configuration." {
+		t.Errorf("what to do: %v", by)
 	}
 	_, by = checksOf(t, newTestAdmin(t, &fakeOperator{}), "nowhere")
 	is("without listings, alone", by, map[string]string{"stock ": "bad", "zones ": "warn"})

@@ -26,10 +26,14 @@ func countsOf(c *engine.Counts) *wire.Counts {
 }
 
 func sessionOf(x *engine.SessionView) wire.OpsSession {
+	ended := ""
+	if x.EndedAt > 0 {
+		ended = rfc3339(x.EndedAt)
+	}
 	return wire.OpsSession{
 		ID: x.ID, Sale: x.Sale, SaleName: textJSON(x.SaleName), State: x.State.String(), Paused: x.Paused,
 		Archived: x.Archived,
-		Start:    rfc3339(x.Start), End: rfc3339(x.End),
+		Start:    rfc3339(x.Start), End: rfc3339(x.End), EndedAt: ended,
 		PayWithinSeconds: float64(x.PayWithinMS) / 1000, PayGraceSeconds: float64(x.PayGraceMS) / 1000,
 		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple,
 		Listings: listOf(x.Listings, func(l *engine.ListingView) wire.OpsListing {

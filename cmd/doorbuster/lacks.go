@@ -43,11 +43,19 @@ func (c Config) lacks() (all []lack) {
 	return all
 }
 
+// whatToDo is what to do about a lack where it is not the setting that is missing.
+var whatToDo = map[string]string{
+	"dev":     "Start the nodes of a real shop without it.",
+	"http":    "Put TLS in front of it.",
+	"display": "Put TLS in front of it.",
+	"admin":   "Put TLS in front of it.",
+}
+
 // checks are the lacks that checklists name. Where nobody pays, they are of no use.
 func (c Config) checks() (all []httpapi.Lack) {
 	for _, l := range c.lacks() {
 		bad := l.setting == "pay_keys" || l.setting == "cashier_key_file"
-		all = append(all, httpapi.Lack{Setting: l.setting, Means: l.means, Bad: bad})
+		all = append(all, httpapi.Lack{Setting: l.setting, Means: l.means, Do: whatToDo[l.setting], Bad: bad})
 	}
 	return all
 }

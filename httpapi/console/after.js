@@ -6,7 +6,7 @@ import { at, change, may, useQuery, withQuery } from "./api.js";
 import { go } from "./route.js";
 import { money, named, number, span, t } from "./words.js";
 import { Ask, Asked, Card, Empty, Facts, State, Table, Time } from "./parts.js";
-import { over, stateOf } from "./steps.js";
+import { endOf, over, stateOf } from "./steps.js";
 import "./words-names.js";
 import "./words-orders.js";
 import "./words-after.js";
@@ -23,7 +23,7 @@ function Sessions({ all }) {
     { title: t("after.state"), cell: (s) => html`<${State} is=${stateOf(s)} />`, sort: stateOf },
     { title: t("after.sale"), wide: true, cell: (s) => html`<bdi>${named(s.sale_name)}</bdi>`, sort: (s) => named(s.sale_name) },
     { title: t("after.opened"), cell: (s) => html`<${Time} at=${s.start} />`, sort: (s) => Date.parse(s.start) },
-    { title: t("after.ended"), cell: (s) => html`<${Time} at=${s.end} />`, sort: (s) => Date.parse(s.end) },
+    { title: t("after.ended"), cell: (s) => (over(s) ? html`<${Time} at=${endOf(s)} />` : t("after.still_open")), sort: (s) => Date.parse(endOf(s)) },
   ]} /><//>`;
 }
 
@@ -73,7 +73,7 @@ const Listings = ({ of }) => html`<${Card} title=${t("after.listings")}>
   ]} />
 <//>`;
 
-const ms = (n) => `${n.toLocaleString(undefined, { maximumFractionDigits: n < 10 ? 1 : 0 })} ms`;
+const ms = (n) => `${n.toLocaleString(undefined, n < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: n < 10 ? 1 : 0 })} ms`;
 
 function Doors({ of: { doors } }) {
   const reasons = byCount(doors.reasons);

@@ -243,8 +243,9 @@ export function useQuery(path, { every = 0 } = {}) {
 export const useCluster = () => useQuery(clusterPath, { every: 2000 });
 
 // usePages asks for a list by pages: rows so far, more for the next page, if there is one.
-// name is that of the rows in an answer, next that of where to go on.
-export function usePages(path, name, next = "cursor") {
+// name is that of the rows in an answer, next that of where to go on. Where every is given, the
+// first page is asked for anew every so many milliseconds, as long as it is the only one.
+export function usePages(path, name, { next = "cursor", every = 0 } = {}) {
   const [state, set] = useState({ path: null, rows: [] });
   const changed = useStore(changes);
   const turn = useRef(0);
@@ -253,7 +254,7 @@ export function usePages(path, name, next = "cursor") {
       const page = await get(cursor ? withQuery(path.split("?")[0], { ...Object.fromEntries(new URLSearchParams(path.split("?")[1])), [next]: cursor }) : path);
       if (mine === turn.current) set({ path, rows: rows.concat(page[name]), page, cursor: page[next] });
     } catch (error) {
-      if (mine === turn.current) set({ path, rows, error, cursor });
+      if (mine === turn.current) set((was) => (cursor || was.path !== path ? { path, rows, error, cursor } : { ...was, error }));
     }
   };
   const reload = () => path && load([], "", ++turn.current);
@@ -262,6 +263,12 @@ export function usePages(path, name, next = "cursor") {
     if (path) reload();
   }, [path, changed]);
   const here = state.path === path ? state : { rows: [] };
+  const one = here.rows.length === (here.page?.[name].length ?? 0);
+  useEffect(() => {
+    if (!path || !every || !one) return undefined;
+    const timer = setInterval(() => document.hidden || reload(), every);
+    return () => clearInterval(timer);
+  }, [path, every, one]);
   return { ...here, loading: Boolean(path) && state.path !== path, reload, more: here.cursor ? () => load(here.rows, here.cursor, turn.current) : null };
 }
 

@@ -334,3 +334,32 @@ func ExampleOpen() {
 	fmt.Println(f.Type, ok, HasView("now"), HasView("admin"))
 	// Output: text/html; charset=utf-8 true true false
 }
+
+// TestDocumentSaysWhatIsThere: what docs/console.md has in bold is what the console says, to the
+// letter, so that it can be followed click by click.
+func TestDocumentSaysWhatIsThere(t *testing.T) {
+	text, err := os.ReadFile("../../docs/console.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, pair := range words(t) {
+		parts := hole.Split(pair[0], -1)
+		for i := range parts {
+			parts[i] = regexp.QuoteMeta(parts[i])
+		}
+		if pattern := strings.Join(parts, `.+`); pattern != `.+` {
+			said = append(said, pattern)
+		}
+	}
+	known := regexp.MustCompile(`^(` + strings.Join(said, "|") + `)$`)
+	bold := regexp.MustCompile(`\*\*(.+?)\*\*`).FindAllStringSubmatch(string(text), -1)
+	for _, m := range bold {
+		if !known.MatchString(m[1]) && m[1] != "bold" {
+			t.Errorf("the console never says %q", m[1])
+		}
+	}
+	if len(bold) < 50 {
+		t.Errorf("only %d texts are in bold", len(bold))
+	}
+}

@@ -6,6 +6,7 @@ import { Refused, at, change, lines, may, refresh, save, useQuery, usePages, wit
 import { go } from "./route.js";
 import { money, moment, number, t } from "./words.js";
 import { Ask, Asked, Card, Empty, Facts, Field, Pages, Problem, Table, Time, said, useDoing, useFields } from "./parts.js";
+import { ofMoney } from "./alarms.js";
 import "./words-names.js";
 import "./words-money.js";
 
@@ -13,11 +14,8 @@ const OrderLink = ({ no }) => no && html`<a href=${`/orders/${no}`}><code>${no}<
 
 // How the daily statements are.
 
-const about = ["statement_lacking", "statement_folder", "reconciliation_failed", "reconciliation_open", "reports_not_copied", "refunds_fail", "refunds_overdue", "cashier_fails", "callbacks_silent",
-  "stray_payments"];
-
 function Daily({ reports }) {
-  const alarms = (useQuery(at("alarms"), { every: 10000 }).data?.alarms || []).filter((alarm) => about.includes(alarm.name));
+  const alarms = (useQuery(at("alarms"), { every: 10000 }).data?.alarms || []).filter((alarm) => ofMoney.includes(alarm.name));
   const last = reports.find((r) => r.operator === "daily");
   const open = reports[0]?.open_now || 0;
   return html`<${Card} title=${t("money.state")}>
@@ -184,7 +182,7 @@ function Report({ id, session }) {
 // Refunds that are due.
 
 function Refunds() {
-  const pages = usePages(withQuery(at("refunds"), { limit: 200 }), "refunds");
+  const pages = usePages(withQuery(at("refunds"), { limit: 200 }), "refunds", { every: 5000 });
   return html`<${Card} id="refunds" title=${t("money.refunds")} aside=${html`<button type="button" onClick=${pages.reload}>${t("money.again")}</button>`}>
     <p class="hint">${t("money.refunds_say")}</p>
     <${Pages} of=${pages}>${(rows, page) => html`

@@ -6,7 +6,8 @@ import { at, change, may, now, useCluster, useQuery, useStream, withQuery } from
 import { Chart, Hour, Bar } from "./chart.js";
 import { money, named, number, t } from "./words.js";
 import { Ask, Asked, Card, Empty, Facts, Problem, State, Time, useSeconds } from "./parts.js";
-import { Finals, Steps, When, over, stateOf } from "./steps.js";
+import { ofMoney } from "./alarms.js";
+import { Finals, Report, Steps, When, endOf, over, stateOf } from "./steps.js";
 import "./words-names.js";
 import "./words-now.js";
 
@@ -24,6 +25,7 @@ function Alarm({ alarm, note, session }) {
       ${alarm.node && html`<span>${t("now.node", { id: alarm.node })}</span>`}
       ${alarm.since && Date.parse(alarm.since) > 0 && html`<span class="hint">${t("now.since")} <${Time} at=${alarm.since} /></span>`}
       <div class="aside">
+        ${ofMoney.includes(alarm.name) && html`<a href="/money">${t("view.money")}</a>`}
         <a href=${`/runbook#${alarm.name}`} target="_blank" rel="noopener" aria-label=${`${t("now.runbook")}: ${name}`}>${t("now.runbook")}</a>
         ${may(session, "operator") && html`
           ${!seen && html`<${Ask} label=${t("now.acknowledge")} of=${name} text=${t("now.acknowledge_say")} done=${t("now.acknowledged", { name })}
@@ -114,6 +116,9 @@ const levels = (l) => [
   { name: t("now.granted"), color: "granted", pasts: [l.granted], right: true },
 ];
 
+// stateNow is a listing's state by its live counts: a session is asked for only now and then.
+const stateNow = (listing, live) => (live && ["open", "sold_out"].includes(listing.state) ? (live.available > 0 ? "open" : "sold_out") : listing.state);
+
 const openAtOnce = 6; // listings whose curves are drawn without being asked for
 
 function Listing({ of, listing, hour, version, span, open: begin, session }) {
@@ -123,7 +128,7 @@ function Listing({ of, listing, hour, version, span, open: begin, session }) {
   const counts = { ...listing.counts, ...(live && { ...live, waitlisted: live.waiting }) };
   return html`<details class="listing" open=${open} onToggle=${(event) => setOpen(event.currentTarget.open)}>
     <summary>
-      <span class="head"><strong>${listing.sku}</strong> <bdi>${named(listing.name)}</bdi> <${State} is=${listing.state} /><span class="hint">${money(listing.price, listing.currency)}</span></span>
+      <span class="head"><strong>${listing.sku}</strong> <bdi>${named(listing.name)}</bdi> <${State} is=${stateNow(listing, live)} /><span class="hint">${money(listing.price, listing.currency)}</span></span>
       <${Bar} ...${counts} />
       <span class="counts">${["stock", "available", "held", "paid", "waitlisted", "shoppers"].map((name) => html`<span><small>${t("count." + name)}</small> <b>${number(counts[name])}</b></span>`)}</span>
     </summary>
@@ -149,7 +154,7 @@ function Session({ id, session }) {
   const stock = of.listings.reduce((sum, l) => sum + (hour.listings.get(l.sku)?.stock.latest || l.counts?.stock || 0), 0);
   return html`<${Card} title=${html`<bdi>${named(of.sale_name)}</bdi> · ${of.id}`} aside=${html`<${State} is=${stateOf(of)} /><${When} of=${of} />`}>
     <${Problem} error=${asked.error} />
-    <div class="head"><p class="hint"><${Time} at=${of.start} /> – <${Time} at=${of.end} /></p><div class="aside"><${Steps} of=${of} session=${session} /></div></div>
+    <div class="head"><p class="hint"><${Time} at=${of.start} /> – <${Time} at=${endOf(of)} /></p><div class="aside"><${Steps} of=${of} session=${session} /><${Report} of=${of} /></div></div>
     ${(of.findings || []).map((f) => html`<p class="warn">${f.path}: ${f.message}</p>`)}
     <${Facts} of=${[
       [t("now.sold"), t("now.of", { n: number(sold), all: number(stock) })],
@@ -187,7 +192,7 @@ export function View({ query, session }) {
   return html`<h1>${t("view.now")}</h1>
     <${Alarms} session=${session} />
     <${Card} title=${t("now.group")} aside=${html`<a href="/cluster">${t("now.more")}</a>`}><${Group} /><//>
-    <${Asked} of=${asked}>${() => all.length === 0 ? html`<${Empty} title=${t("now.no_sessions")}>${t("now.no_sessions_say")}<//>` : html`<div class="beside">
+    <${Asked} of=${asked}>${() => all.length === 0 ? html`<${Empty} title=${t("now.no_sessions")}>${t("now.no_sessions_say")} ${may(session, "operator") && html`<a href="/plan?part=file">${t("now.to_plan")}</a>`}<//>` : html`<div class="beside">
       <${Card} title=${t("now.sessions")}>
         <${Bunch} title=${t("now.open")} sessions=${open} chosen=${chosen} />
         <${Bunch} title=${t("now.coming")} sessions=${coming} chosen=${chosen} />

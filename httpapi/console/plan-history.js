@@ -56,7 +56,7 @@ function Entry({ of, step }) {
 
 export function Past({ query, session }) {
   const kind = kinds.includes(query.get("kind")) ? query.get("kind") : "";
-  const pages = usePages(withQuery(at("history"), { kind }), "entries", "before");
+  const pages = usePages(withQuery(at("history"), { kind }), "entries", { next: "before" });
   return html`<${Card} title=${t("planpage.history")}>
     <p class="hint">${t("history.say")}</p>
     <${Field} label=${t("history.kind")} kind="select" value=${kind} options=${kinds.map((k) => [k, t("historykind." + (k || "all"))])} onValue=${(to) => setQuery({ kind: to })} />

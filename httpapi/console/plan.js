@@ -6,7 +6,7 @@ import { at, may, request, useQuery, withQuery } from "./api.js";
 import { go } from "./route.js";
 import { named, number, t } from "./words.js";
 import { Asked, Card, Empty, Facts, Field, Form, State, Table, Time, said } from "./parts.js";
-import { Finals, Steps, When, over, stateOf } from "./steps.js";
+import { Finals, Report, Steps, When, endOf, over, stateOf } from "./steps.js";
 import { Path, Review, Wrong, local, useReview } from "./review.js";
 import { NewSession, Prices, SessionForm } from "./plan-form.js";
 import { Approvals } from "./plan-approvals.js";
@@ -30,7 +30,7 @@ function Sessions({ all, session }) {
       { title: t("plan.state"), cell: (s) => html`<${State} is=${stateOf(s)} />`, sort: stateOf },
       { title: t("planpart.sales"), wide: true, cell: (s) => html`<bdi>${named(s.sale_name)}</bdi>`, sort: (s) => named(s.sale_name) },
       { title: t("field.start"), cell: (s) => html`<${Time} at=${s.start} />`, sort: (s) => Date.parse(s.start) },
-      { title: t("field.end"), cell: (s) => html`<${Time} at=${s.end} />`, sort: (s) => Date.parse(s.end) },
+      { title: t("field.end"), cell: (s) => html`<${Time} at=${endOf(s)} />`, sort: (s) => Date.parse(endOf(s)) },
       { title: t("field.listings"), number: true, cell: (s) => number(s.listings.length), sort: (s) => s.listings.length },
       { title: t("field.price"), cell: (s) => html`<${Prices} of=${s} />` },
     ]} />`}
@@ -71,11 +71,12 @@ function Session({ id, sessions, session }) {
   if (!there) return html`<${Empty} title=${t("plan.no_session", { id })}>${t("plan.no_session_say")}<//>`;
   return html`<${Asked} of=${asked}>${(of) => html`<${Card} id="doings" title=${html`<bdi>${named(of.sale_name)}</bdi> · ${of.id}`} aside=${html`<${State} is=${stateOf(of)} /><${When} of=${of} />`}>
       <${Facts} of=${[
-        [t("field.start"), html`<${Time} at=${of.start} />`], [t("field.end"), html`<${Time} at=${of.end} />`], [t("field.listings"), number(of.listings.length)],
+        [t("field.start"), html`<${Time} at=${of.start} />`], [t("field.end"), html`<${Time} at=${endOf(of)} />`], [t("field.listings"), number(of.listings.length)],
         [t("field.stock"), number(of.listings.reduce((sum, l) => sum + (l.counts?.stock || 0), 0))],
       ]} />
       <div class="buttons"><${Steps} of=${of} session=${session} />
         <a class="button" href=${withQuery("/now", { session: of.id })}>${t("plan.watch")}</a>
+        <${Report} of=${of} />
         <a class="button" href=${withQuery("/plan", { part: "words", sale: of.sale })}>${t("plan.words")}</a>
         ${may(session, "operator") && html`<a class="button" href=${withQuery("/plan", { part: "new", like: of.id })}>${t("plan.like")}</a>`}</div>
       ${(of.findings || []).map((f) => html`<p class="warn"><${Path} of=${f.path} />: ${f.message}</p>`)}
@@ -94,9 +95,11 @@ const mostBytes = 4 << 20; // of a file that a node reads
 function File({ session }) {
   const [text, setText] = useState("");
   const [wrong, setWrong] = useState("");
+  const [applied, setApplied] = useState([]); // changes
   const review = useReview();
   const change = (to) => {
     setText(to);
+    setApplied([]);
     review.forget();
   };
   const take = async (file) => {
@@ -121,7 +124,23 @@ function File({ session }) {
           <${Field} label=${t("plan.text")} kind="area" rows="18" spellcheck=${false} required value=${text} onValue=${change} />
         <//>`}
     <//>
-    <${Review} of=${review} onDone=${() => change("")} />`;
+    <${Review} of=${review} onDone=${(changes) => {
+      change("");
+      setApplied(changes);
+    }} />
+    <${Touched} by=${applied} />`;
+}
+
+const mostTouched = 20; // sessions that are led to
+
+// Touched leads on to the sessions that an applied plan has made or changed.
+function Touched({ by }) {
+  const ids = [...new Set(by.map((c) => /\.sessions\[([^\]]*)\]/.exec(c.path)?.[1]).filter(Boolean))];
+  return ids.length > 0 && html`<${Card} id="touched" title=${t("plan.touched")}>
+    <p class="hint">${t("plan.touched_say")}</p>
+    <div class="buttons">${ids.slice(0, mostTouched).map((id) => html`<a class="button" key=${id} href=${`/plan/${encodeURIComponent(id)}`}>${id}</a>`)}
+      ${ids.length > mostTouched && html`<a href="/plan">${t("plan.touched_rest", { n: number(ids.length - mostTouched) })}</a>`}</div>
+  <//>`;
 }
 
 const parts = { sessions: null, file: File, words: Words, approvals: Approvals, history: Past };

@@ -24,6 +24,7 @@ export function Path({ of }) {
 }
 
 const atOnce = 50; // changes that are shown without being asked for
+const priced = / units at \d/; // of a listing that is new
 
 // Diff shows changes as a plan's dry run, an approval or the history has them.
 export function Diff({ of }) {
@@ -31,7 +32,7 @@ export function Diff({ of }) {
   if (of.length === 0) return html`<p class="hint">${t("plan.same")}</p>`;
   return html`<ul class="diff" aria-label=${t("plan.changes")}>${of.slice(0, most).map((c) => html`<li key=${c.path}><${Path} of=${c.path} />
       <span>${c.before && html`<del><span class="unseen">${t("plan.before")}: </span><bdi>${local(c.before)}</bdi></del>`}</span>
-      <span>${c.after && html`<ins><span class="unseen">${t("plan.after")}: </span><bdi>${local(c.after)}</bdi></ins>`}</span></li>`)}</ul>
+      <span>${c.after && html`<ins><span class="unseen">${t("plan.after")}: </span><bdi>${local(c.after)}</bdi></ins>${priced.test(c.after) && html` <small class="hint">${t("plan.minor")}</small>`}`}</span></li>`)}</ul>
     ${of.length > most && html`<button type="button" class="more" onClick=${() => setMost(most + 10 * atOnce)}>${t("word.more_problems", { n: number(of.length - most) })}</button>`}`;
 }
 
@@ -47,7 +48,8 @@ export function useReview() {
   return { plan, set, forget: () => set(null), look: async (text, type) => set({ text, type, answer: await look({ text, type }) }) };
 }
 
-// Review shows what the plan of a review would change, and applies it. onDone is told once it is.
+// Review shows what the plan of a review would change, and applies it. onDone is told the changes
+// once it is.
 export function Review({ of: { plan, set, forget }, onDone }) {
   if (!plan) return null;
   const { changes, notes = [], needs_approval: why = [] } = plan.answer;
@@ -65,7 +67,7 @@ export function Review({ of: { plan, set, forget }, onDone }) {
       return;
     }
     said(t("plan.applied"));
-    onDone?.();
+    onDone?.(changes);
   };
   return html`<${Card} id="review" title=${changes.length ? t("plan.would", { n: number(changes.length) }) : t("plan.would_not")}>
     <${Diff} of=${changes} />

@@ -49,7 +49,7 @@ add({
   "after.nobody": ["Nobody", "无"],
   "after.people": ["People and bots, by risk level of the lists", "人与机器人（名单风险等级）"],
   "after.service": ["By the risk service", "风控服务"],
-  "after.people_say": ["Grabs that the gate would have let in. None are people, as far as is known.", "仅计闸门会放行的抢购；“无”即目前视为真人。"],
+  "after.people_say": ["Grabs that the gate would have let in. Those of the level “none” are people, as far as is known.", "仅计闸门会放行的抢购；“无”即目前视为真人。"],
   "after.latency": ["How long grabs took", "抢购耗时"],
   "after.answer": ["Answer", "结果"],
   "after.nodes": ["Nodes", "节点"],

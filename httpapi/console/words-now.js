@@ -38,6 +38,7 @@ add({
   "now.further": ["{n} more", "另有 {n} 场"],
   "now.no_sessions": ["Nothing is planned", "暂无计划"],
   "now.no_sessions_say": ["Apply a plan, and its sessions are here.", "应用计划后，场次将显示在这里。"],
+  "now.to_plan": ["Go to the plan file.", "前往计划文件。"],
   "now.sold": ["Sold", "已售"],
   "now.of": ["{n} of {all}", "{n} / {all}"],
   "now.granted": ["Granted a second", "每秒抢中"],
@@ -86,7 +87,9 @@ add({
   "step.end": ["End", "结束"],
   "step.end_say": ["Nobody gets a unit any more. What is held may still be paid.", "不再售出；已锁定的仍可付款。"],
   "step.end_done": ["{id} has ended.", "{id} 已结束。"],
+  "step.report": ["Report", "报告"],
   "step.settle": ["Settle", "结算"],
   "step.settle_say": ["Its orders don't change any more, and leave memory for the ledger, where they are found as before; money that still comes for one goes back.", "订单不再变化，并移入账本，仍可照常查询；之后到账的款项将退回。"],
+  "step.settle_held": ["Held and not yet paid: {n}. It can be settled once that is paid or let go.", "尚有 {n} 件锁定未付，付款或释放后方可结算。"],
   "step.settle_done": ["{id} is settled.", "{id} 已结算。"],
 });

@@ -132,7 +132,8 @@ type OpsSession struct {
 	Paused            bool         `json:"paused"`
 	Archived          bool         `json:"archived,omitempty"`
 	Start             string       `json:"start" jsonschema:"format=date-time"`
-	End               string       `json:"end" jsonschema:"format=date-time"`
+	End               string       `json:"end" jsonschema:"format=date-time"` // As it is planned.
+	EndedAt           string       `json:"ended_at,omitempty" jsonschema:"format=date-time"`
 	PayWithinSeconds  float64      `json:"pay_within_seconds"`
 	PayGraceSeconds   float64      `json:"pay_grace_seconds"`
 	LimitPerShopper   uint32       `json:"limit_per_shopper"`

@@ -353,9 +353,14 @@ func (tab *Tab) Screenshot(name string) {
 //go:embed testdata/axe-core/axe.min.js
 var axe string
 
-// Accessible expects that axe-core finds nothing serious or critical on the page as it is.
+// Accessible expects that axe-core finds nothing serious or critical on the page as it is, and
+// that a dialog has room for what it says.
 func (tab *Tab) Accessible() {
 	tab.t.Helper()
+	if cut := Value[string](tab, `[...document.querySelectorAll("dialog[open]")].filter(d => d.scrollWidth > d.clientWidth)
+		.map(d => d.innerText).join()`); cut != "" {
+		tab.t.Errorf("a dialog is wider than it is shown: %s", cut)
+	}
 	if !Value[bool](tab, "'axe' in window") {
 		tab.Do(chromedp.Evaluate[chromedp.Void](axe))
 	}
