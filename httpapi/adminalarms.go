@@ -60,6 +60,7 @@ func (s *AdminServer) noteAlarm(r *http.Request, x engine.AlarmChange, note stri
 		return j, err
 	}
 	log.Info("alarm noted", "of", x.Of, "silent_until", x.Until)
+	j = alarmNoteOf(&engine.AlarmNote{Name: x.Name})
 	for _, n := range s.book.AlarmNotes() {
 		if n.Name == x.Name {
 			j = alarmNoteOf(n)
@@ -87,12 +88,16 @@ func (s *AdminServer) acknowledgeAlarm(r *http.Request, b *wire.Note) (j wire.Al
 	if err != nil {
 		return j, err
 	}
+	done, err := s.operator.Done(r.Context(), byOf(r))
+	if err != nil {
+		return j, err
+	}
 	for i := range status.Alarms {
 		if a := &status.Alarms[i]; a.Name == x.Name && len(x.Of) < engine.MaxAlarmAbouts {
 			x.Of = append(x.Of, a.Whose())
 		}
 	}
-	if len(x.Of) == 0 {
+	if len(x.Of) == 0 && !done {
 		return j, refuse(conflict, fmt.Sprintf("No alarm %s is on. See /admin/v1/alarms for those that are.", x.Name))
 	}
 	return s.noteAlarm(r, x, b.Why())

@@ -40,11 +40,18 @@ func (s *AdminServer) reportProfile(r *http.Request, b *wire.ReportProfile) (wir
 	if err := wrongID(b.Name, "name", "the profile", "rush"); err != nil {
 		return wire.Profile{}, err
 	}
+	done, err := s.operator.Done(r.Context(), byOf(r))
+	if err != nil {
+		return wire.Profile{}, err
+	}
 	told, err := s.sessionReport(r)
 	if err != nil {
 		return wire.Profile{}, err
 	}
 	made := wire.Profile{Name: b.Name, Switches: told.Switches.Switches}
+	if done { // whatever has become of the profile since
+		return made, nil
+	}
 	if len(made.Switches) == 0 {
 		return wire.Profile{}, refuse(conflict, "At the height of this session all switches were as they normally "+
 			"are: there is nothing to make a profile of.")

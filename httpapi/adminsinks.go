@@ -84,16 +84,21 @@ func steerSink(action engine.SinkAction) adminHandler {
 }
 
 // changeSink makes a change of the sink that a request names, and gives it as it is then.
+// What was done already is done, whatever has become of the sink since.
 func (s *AdminServer) changeSink(r *http.Request, x engine.SinkChange, note string) (wire.Sink, error) {
-	j, err := s.sinkNamed(r)
+	done, err := s.operator.Done(r.Context(), byOf(r))
 	if err != nil {
-		return j, err
+		return wire.Sink{}, err
 	}
-	if x.Action == engine.SinkForget && j.Kind != "" {
+	j, err := s.sinkNamed(r)
+	switch {
+	case err != nil && !done:
+		return j, err
+	case x.Action == engine.SinkForget && j.Kind != "" && !done:
 		return j, refuse(conflict, fmt.Sprintf("The sink %s is configured on this node; take it out of the "+
 			"configuration of all nodes first.", j.Name))
 	}
-	x.Name = j.Name
+	x.Name = r.PathValue("sink")
 	log := s.log.With("sink", x.Name, "action", x.Action.String(), "operator", operatorOf(r), "note", note)
 	if err := s.sinks.SetSink(r.Context(), byOf(r), x, note); err != nil {
 		log.Info("sink not changed", "error", err)
@@ -105,49 +110,62 @@ func (s *AdminServer) changeSink(r *http.Request, x engine.SinkChange, note stri
 		return j, err
 	}
 	log.Info("sink changed", "from", x.To.String())
-	if x.Action == engine.SinkForget {
-		return j, nil
+	if j, err = s.sinkNamed(r); err != nil { // nothing is known of it any more
+		j = sinkOf(&sinks.Status{Name: x.Name, State: sinks.StateElsewhere, Note: &engine.SinkNote{}}, time.Now())
 	}
-	return s.sinkNamed(r)
+	return j, nil
 }
 
-// replaySink has a sink go on from another position.
+// replaySink has a sink go on from another position. Of one that was done already nothing is
+// looked at: the trail may end elsewhere now.
 func (s *AdminServer) replaySink(r *http.Request, b *wire.SinkReplay) (j wire.Sink, err error) {
 	var to engine.TrailPosition
+	done, err := s.operator.Done(r.Context(), byOf(r))
+	if err == nil && !done {
+		to, err = s.replayFrom(b)
+	}
+	if err != nil {
+		return j, err
+	}
+	return s.changeSink(r, engine.SinkChange{Action: engine.SinkReplay, To: to}, b.Note.Note)
+}
+
+// replayFrom finds where a sink is to go on, and that the trail reaches there.
+func (s *AdminServer) replayFrom(b *wire.SinkReplay) (p engine.TrailPosition, err error) {
 	switch {
 	case (b.From == "") == (b.Since == ""):
-		return j, refuse(malformed, `Say where the sink goes on, by one of from, such as "4711" or "4711.0", and since, `+
+		return p, refuse(malformed, `Say where the sink goes on, by one of from, such as "4711" or "4711.0", and since, `+
 			`such as "2026-09-20" or "2026-09-20T10:00:00Z".`)
 	case b.From != "":
 		at, ok := parsePosition(b.From)
 		if !ok {
-			return j, refuse(malformed, "from must be a position of the trail: INDEX or INDEX.N, as events tell it.")
+			return p, refuse(malformed, "from must be a position of the trail: INDEX or INDEX.N, as events tell it.")
 		}
-		to = at
+		p = at
 	default:
 		since, ok := dayOrMoment(b.Since)
 		if !ok {
-			return j, refuse(malformed, "since must be a day, such as 2026-09-20, or a moment in RFC 3339.")
+			return p, refuse(malformed, "since must be a day, such as 2026-09-20, or a moment in RFC 3339.")
 		}
 		if since > engine.TimeOf(time.Now()) {
-			return j, refuse(malformed, "since has not come yet: what happens until then would be left out.")
+			return p, refuse(malformed, "since has not come yet: what happens until then would be left out.")
 		}
-		if to, err = sinks.FirstSince(s.trail, since); err != nil {
-			return j, err
+		if p, err = sinks.FirstSince(s.trail, since); err != nil {
+			return p, err
 		}
 	}
-	if _, _, err := s.trail.Events(to, 1); err != nil { // it may be gone
-		return j, err
+	if _, _, err := s.trail.Events(p, 1); err != nil { // it may be gone
+		return p, err
 	}
 	end, err := s.trail.Last(0, "")
 	if err != nil {
-		return j, err
+		return p, err
 	}
-	if end.Before(to) {
-		return j, refuse(malformed, fmt.Sprintf("The trail ends before %s here: what happens until then would be left "+
+	if end.Before(p) {
+		return p, refuse(malformed, fmt.Sprintf("The trail ends before %s here: what happens until then would be left "+
 			"out. Take a position up to that.", end))
 	}
-	return s.changeSink(r, engine.SinkChange{Action: engine.SinkReplay, To: to}, b.Note.Note)
+	return p, nil
 }
 
 // dayOrMoment reads the beginning of a day in UTC, or a moment.

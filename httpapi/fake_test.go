@@ -317,6 +317,8 @@ type fakeOperator struct {
 	units                                 int64
 	payBy                                 engine.Time
 	dryRun                                bool
+	profile                               string          // of the switchboard; rush without
+	done                                  map[string]bool // requests, by key
 	plan                                  *engine.Plan
 	sale                                  string
 	message                               engine.Message
@@ -433,7 +435,8 @@ func (f *fakeOperator) RefundsDue(after engine.RefundNo, most int) []engine.Refu
 
 func (f *fakeOperator) Switchboard() (engine.SwitchboardView, error) {
 	v := engine.SwitchboardView{LogIndex: 4711, Now: engine.NormalSwitches(), Profile: "rush",
-		Profiles: []engine.Profile{{Name: "rush", Settings: []engine.Setting{{Switch: engine.SwitchTickets, Value: 2},
+		Profiles: []engine.Profile{{Name: cmp.Or(f.profile, "rush"), Settings: []engine.Setting{
+			{Switch: engine.SwitchTickets, Value: 2},
 			{Switch: engine.SwitchRates, Value: 50}}}}}
 	before := v.Now
 	v.Now[engine.SwitchTickets], v.Now[engine.SwitchRates] = 2, 50
@@ -568,7 +571,9 @@ func (f *fakeOperator) Sales() []engine.Sale {
 
 func (f *fakeOperator) AllSessions() []engine.SessionView { return fakeSessions() }
 
-func (f *fakeOperator) Done(context.Context, engine.By) (bool, error) { return false, f.err }
+func (f *fakeOperator) Done(_ context.Context, by engine.By) (bool, error) {
+	return by.Key != "" && f.done[by.Key], f.err
+}
 
 // fakeCluster is ready unless notReady says why not, and one node that leads
 // unless status says otherwise.

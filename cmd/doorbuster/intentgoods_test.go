@@ -12,11 +12,11 @@ import (
 var triedElsewhere = map[string]string{
 	"/admin/v1/sinks/{sink}/pause":           "says how it shall be",
 	"/admin/v1/sinks/{sink}/resume":          "says how it shall be",
-	"/admin/v1/sinks/{sink}/forget":          "says how it shall be",
+	"/admin/v1/sinks/{sink}/forget":          "TestAskedAgain",
 	"/admin/v1/sinks/{sink}/replay":          "TestPauseAndReplay",
 	"/admin/v1/sinks/{sink}/letters/send":    "TestDeadLetters",
 	"/admin/v1/sinks/{sink}/letters/drop":    "TestDeadLetters",
-	"/admin/v1/alarms/{alarm}/acknowledge":   "an alarm that is on is acknowledged, or was",
+	"/admin/v1/alarms/{alarm}/acknowledge":   "TestAskedAgain",
 	"/admin/v1/approvals/{approval}/approve": "TestPlansAwaitApproval",
 	"/admin/v1/approvals/{approval}/reject":  "an approval is over once",
 	"/admin/v1/suppliers/{supplier}/pull":    "a catalogue takes the place of the same one",
