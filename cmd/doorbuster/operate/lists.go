@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"doorbuster/cmd/doorbuster/cli"
@@ -212,7 +211,7 @@ instead of it, in one step. Every line is checked before anything is changed.
 		}
 		return nil
 	}, func(c *cobra.Command) error {
-		in, closed, err := openList(c, file)
+		in, closed, err := openFile(c, file, "list", httpapi.MaxListBytes)
 		if err != nil {
 			return err
 		}
@@ -243,69 +242,14 @@ instead of it, in one step. Every line is checked before anything is changed.
 	})
 }
 
-// openList opens a file, which may be too large to be worth sending.
-func openList(c *cobra.Command, file string) (in io.Reader, closed func(), err error) {
-	if file == "-" {
-		return c.InOrStdin(), func() {}, nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the list: %w", err)
-	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case info.IsDir():
-		err = fmt.Errorf("%s is a folder", file)
-	case info.Size() > httpapi.MaxListBytes:
-		err = fmt.Errorf("%s has %s; a list may have %s", file, cli.BinaryBytes(info.Size()),
-			cli.BinaryBytes(httpapi.MaxListBytes))
-	}
-	if err != nil {
-		f.Close()
-		return nil, nil, fmt.Errorf("read the list: %w", err)
-	}
-	return f, func() { f.Close() }, nil
-}
-
-// sizeOf gives how much there is to read, or -1.
-func sizeOf(in io.Reader) int64 {
-	switch in := in.(type) {
-	case *strings.Reader:
-		return in.Size()
-	case *os.File:
-		if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
-			return info.Size()
-		}
-	}
-	return -1
-}
-
 // sendList sends a list and tells how it goes, and what came of it.
 func (o *nodeOptions) sendList(c *cobra.Command, list client.List, send client.SendList) error {
-	stderr := c.ErrOrStderr()
-	bar := func(of int64, what string, bytes bool) *progressbar.ProgressBar {
-		return progressbar.NewOptions64(of, progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(bytes),
-			progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
-			progressbar.OptionSetVisibility(cli.IsTerminal(stderr)), progressbar.OptionClearOnFinish(),
-			progressbar.OptionThrottle(100*time.Millisecond))
-	}
-	sending := bar(send.Size, "sent", true)
-	var committing *progressbar.ProgressBar
-	send.Sent, send.Note, send.Progress = sending, o.note, func(p wire.ImportProgress) {
-		if committing == nil {
-			_ = sending.Finish() // progress is a courtesy: it may fail
-			committing = bar(int64(p.Of), "rows", false)
-		}
-		_ = committing.Set(p.Committed)
-	}
+	b := newBars(c, send.Size)
+	send.Sent, send.Note, send.Progress = b.sending, o.note, b.committed
 	began := time.Now()
 	return asking(o, func(ctx context.Context, node *client.Client) (*wire.ListImport, error) {
 		done, err := node.SendList(ctx, list, send)
-		_ = sending.Finish()
-		if committing != nil {
-			_ = committing.Finish()
-		}
+		b.finish()
 		return done, err
 	}, func(w io.Writer, r *wire.ListImport) error {
 		_, err := fmt.Fprintf(w, "%s in %s\n", importText(r), time.Since(began).Round(time.Millisecond))

@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"doorbuster/cmd/doorbuster/cli"
@@ -397,34 +395,16 @@ func productsText(r *wire.ProductsImport) string {
 
 // sendCatalogue opens a file and has it sent, with bars where somebody looks.
 func (o *nodeOptions) sendCatalogue(c *cobra.Command, file string, do func(client.SendProducts) error) error {
-	in, closed, err := openCatalogue(c, file)
+	in, closed, err := openFile(c, file, "catalogue", catalogue.MaxBytes)
 	if err != nil {
 		return err
 	}
 	defer closed()
-	stderr := c.ErrOrStderr()
-	bar := func(of int64, what string, bytes bool) *progressbar.ProgressBar {
-		return progressbar.NewOptions64(of, progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(bytes),
-			progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
-			progressbar.OptionSetVisibility(cli.IsTerminal(stderr)), progressbar.OptionClearOnFinish(),
-			progressbar.OptionThrottle(100*time.Millisecond))
-	}
 	send := client.SendProducts{Body: in, Size: sizeOf(in), Type: catalogueType(file)}
-	sending := bar(send.Size, "sent", true)
-	var committing *progressbar.ProgressBar
-	send.Sent, send.Progress = sending, func(p wire.ImportProgress) {
-		if committing == nil {
-			_ = sending.Finish() // progress is a courtesy: it may fail
-			committing = bar(int64(p.Of), "rows", false)
-		}
-		_ = committing.Set(p.Committed)
-	}
-	err = do(send)
-	_ = sending.Finish()
-	if committing != nil {
-		_ = committing.Finish()
-	}
-	return err
+	b := newBars(c, send.Size)
+	send.Sent, send.Progress = b.sending, b.committed
+	defer b.finish()
+	return do(send)
 }
 
 // catalogueType is the media type of a file by its name.
@@ -436,31 +416,6 @@ func catalogueType(file string) string {
 		return "application/json"
 	}
 	return "application/octet-stream" // its beginning tells
-}
-
-// openCatalogue opens a file, which may be too large to be worth sending.
-func openCatalogue(c *cobra.Command, file string) (in io.Reader, closed func(), err error) {
-	if file == "-" {
-		return c.InOrStdin(), func() {}, nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the catalogue: %w", err)
-	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case info.IsDir():
-		err = fmt.Errorf("%s is a folder", file)
-	case info.Size() > catalogue.MaxBytes:
-		err = fmt.Errorf("%s has %s; a catalogue may have %s", file, cli.BinaryBytes(info.Size()),
-			cli.BinaryBytes(catalogue.MaxBytes))
-	}
-	if err != nil {
-		f.Close()
-		return nil, nil, fmt.Errorf("read the catalogue: %w", err)
-	}
-	return f, func() { f.Close() }, nil
 }
 
 func newProductsPullCommand() *cobra.Command {

@@ -305,7 +305,7 @@ func newRowsCommand(use, short, long string,
 		}
 		return nil
 	}, func(c *cobra.Command) error {
-		in, closed, err := openList(c, file)
+		in, closed, err := openFile(c, file, "file of orders", shipping.MaxBytes)
 		if err != nil {
 			return err
 		}
