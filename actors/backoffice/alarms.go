@@ -19,13 +19,13 @@ const overdueAfter = 24 * time.Hour
 // Alarms is what somebody must see to of the listings, and of money for none.
 func (bo *Office) Alarms() []engine.Alarm {
 	all := bo.Group.Alarms()
-	if at := time.UnixMilli(bo.strayAt.Load()); time.Since(at) < strayFor {
+	if at := time.UnixMilli(bo.strayAt.Load()); bo.wall().Sub(at) < strayFor {
 		all = append(all, engine.Alarm{Name: engine.AlarmStrayPayments, Since: at,
 			Detail: fmt.Sprintf("Money came for no order of this group, %d times since the start; it goes back.",
 				bo.strays.Load()),
 			Advice: "Ask the cashier what it was for; the log has each."})
 	}
-	if n, since := bo.RefundsOwed(); n > 0 && bo.Leads() && time.Since(since.Wall()) > overdueAfter {
+	if n, since := bo.RefundsOwed(); n > 0 && bo.Leads() && bo.wall().Sub(since.Wall()) > overdueAfter {
 		all = append(all, engine.Alarm{Name: engine.AlarmRefundsOverdue, Since: since.Wall(),
 			Detail: fmt.Sprintf("Refunds have been due for more than a day, %d in all.", n),
 			Advice: "See 'doorbuster refunds --admin ADDR' for why; without a cashier_url nobody is asked for them."})

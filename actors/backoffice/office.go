@@ -18,6 +18,7 @@ type Office struct {
 	*actors.Group
 	logger   *slog.Logger
 	patience time.Duration // what a command may take
+	wall     func() time.Time
 
 	watchers watchers
 	settling sync.WaitGroup
@@ -37,7 +38,7 @@ func New(cfg actors.Config) (*Office, error) {
 	if err != nil {
 		return nil, err
 	}
-	bo := &Office{Group: g, logger: cfg.Logger, patience: cfg.CommandTimeout}
+	bo := &Office{Group: g, logger: cfg.Logger, patience: cfg.CommandTimeout, wall: cfg.Wall}
 	bo.closing, bo.close = context.WithCancel(context.Background())
 	return bo, nil
 }

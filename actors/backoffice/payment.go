@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"doorbuster/engine"
 )
@@ -93,7 +92,7 @@ func (bo *Office) payForNoOrder(ctx context.Context, p engine.Payment) (r engine
 	if o.Event.Kind == engine.RefundBecameDue {
 		r.Outcome = engine.PaymentToRefund
 		bo.strays.Add(1)
-		bo.strayAt.Store(time.Now().UnixMilli())
+		bo.strayAt.Store(bo.wall().UnixMilli())
 		ours := false
 		bo.View(func(s *engine.State) { ours = s.GaveOut(p.OrderNo) })
 		bo.logger.Error("ALARM: money came for no order of this group; it goes back", "order_no", p.OrderNo,

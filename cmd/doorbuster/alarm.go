@@ -75,7 +75,7 @@ func (n *node) watchAlarms(ctx context.Context) {
 	tick := time.NewTicker(alarmsEvery)
 	defer tick.Stop()
 	for {
-		n.board.Load().look(time.Now())
+		n.board.Load().look(n.now())
 		select {
 		case <-ctx.Done():
 			return
@@ -100,7 +100,7 @@ func newBoard(n *node) *board {
 		n.office.Alarms, n.intake.Alarms, n.jobs.Alarms, n.sinks.Alarms,
 		own(n.cluster.Ledger().Alarms), own(n.shoppers.Alarms), own(n.keys.Alarms),
 		own(n.personalAlarms), own(n.warnings.Alarms),
-		own(func() []engine.Alarm { return much.alarms(time.Now()) }), own(n.shareAlarms),
+		own(func() []engine.Alarm { return much.alarms(n.now()) }), own(n.shareAlarms),
 		own(func() []engine.Alarm { return diskAlarms(n.cfg.Data, n.cluster.SnapshotAfter()) }),
 	}}
 	if n.daily != nil {
@@ -109,8 +109,8 @@ func newBoard(n *node) *board {
 	if n.puller != nil {
 		b.rooms = append(b.rooms, n.puller.Alarms)
 	}
-	if n.cfg.logSink != nil {
-		b.rooms = append(b.rooms, own(n.cfg.logSink.alarms))
+	if sink := n.cfg.logSink; sink != nil {
+		b.rooms = append(b.rooms, own(func() []engine.Alarm { return sink.alarms(n.now()) }))
 	}
 	n.watchHot(b)
 	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "doorbuster_alarms",

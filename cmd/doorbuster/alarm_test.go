@@ -133,12 +133,12 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 // TestLostLogLinesAndAFullDiskAreAlarms.
 func TestLostLogLinesAndAFullDiskAreAlarms(t *testing.T) {
 	sink := newLogSink(brokenPipe{})
-	if all := sink.alarms(); len(all) != 0 {
+	if all := sink.alarms(time.Now()); len(all) != 0 {
 		t.Errorf("before anything was lost: %+v", all)
 	}
 	fmt.Fprintln(sink, "a line")
 	sink.flush()
-	if all := sink.alarms(); len(all) != 1 || all[0].Name != engine.AlarmLogLinesLost ||
+	if all := sink.alarms(time.Now()); len(all) != 1 || all[0].Name != engine.AlarmLogLinesLost ||
 		!strings.Contains(all[0].Detail, ": 1.") {
 		t.Errorf("%+v", all)
 	}

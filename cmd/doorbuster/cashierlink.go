@@ -89,7 +89,8 @@ func (n *node) makeReconciler() error {
 		return nil
 	}
 	d := daily.Config{Folder: c.Folder, URL: c.URL, At: at, Zone: zone, Archive: n.cfg.archive(),
-		Reading: reading, Intake: n.intake, Leads: n.office.Leads, Now: time.Now, Log: n.logger, Registerer: n.metrics}
+		Reading: reading, Intake: n.intake, Leads: n.office.Leads, Now: n.now, Every: n.cfg.look, Log: n.logger,
+		Registerer: n.metrics}
 	if c.KeyFile != "" {
 		d.Secrets = func() (*payment.Secrets, error) {
 			text, err := auth.ReadFile(c.KeyFile)
@@ -98,9 +99,6 @@ func (n *node) makeReconciler() error {
 			}
 			return payment.NewSecrets(auth.Secrets(text))
 		}
-	}
-	if n.cfg.wall != nil {
-		d.Now = n.cfg.wall
 	}
 	n.daily, err = daily.New(d)
 	return err

@@ -80,7 +80,9 @@ type Config struct {
 	logSink *logSink // where serve's logger writes; nil where it writes by itself
 
 	wall func() time.Time // tests' clock; nil is the machine's
+	look time.Duration    // tests' time between looks for statements and catalogues; 0 is the usual
 	fs   vfs.FS           // tests' disk under the log; nil is the machine's
+	tape vfs.FS           // tests' disk under the trail of events; nil is the machine's
 }
 
 // ClusterConfig is the part of a node's configuration that stands in a file only.

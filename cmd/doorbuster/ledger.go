@@ -46,8 +46,8 @@ func registerLedger(gauge, counter func(name, help string, read func() float64),
 		func() float64 { return float64(l.Stats().Index) })
 	gauge("ledger_lag_events", "Events that wait to be written to the ledger.",
 		func() float64 { return float64(l.Stats().Waiting) })
-	gauge("ledger_lag_seconds", "ALARM (ledger_behind) if it stays over 60: state time between what is applied and "+
-		"what the ledger has on disk.", func() float64 { return l.Stats().Behind.Seconds() })
+	gauge("ledger_lag_seconds", "ALARM (ledger_behind) if it stays over 60: how long the first event that waits "+
+		"to be written to the ledger has waited.", func() float64 { return l.Stats().Behind.Seconds() })
 	gauge("ledger_bytes", "Bytes of the ledger's files.", func() float64 { return float64(l.Stats().Bytes) })
 	gauge("ledger_whole", "1 while nothing is known to be missing of the ledger, else 0.",
 		func() float64 { return oneIf(l.Stats().Whole) })

@@ -53,8 +53,8 @@ func (s *logSink) lose() {
 const lostFor = 10 * time.Minute
 
 // alarms is whether lines of the log were lost of late.
-func (s *logSink) alarms() []engine.Alarm {
-	if time.Since(time.UnixMilli(s.at.Load())) > lostFor {
+func (s *logSink) alarms(now time.Time) []engine.Alarm {
+	if now.Sub(time.UnixMilli(s.at.Load())) > lostFor {
 		return nil
 	}
 	return []engine.Alarm{{Name: engine.AlarmLogLinesLost,

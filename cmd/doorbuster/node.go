@@ -145,6 +145,14 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	return n, nil
 }
 
+// now reads the clock that alarms go by.
+func (n *node) now() time.Time {
+	if n.cfg.wall != nil {
+		return n.cfg.wall()
+	}
+	return time.Now()
+}
+
 // inBackground does something until the node closes.
 func (n *node) inBackground(do func(ctx context.Context)) { n.work.Go(func() { do(n.working) }) }
 
@@ -273,7 +281,10 @@ func (n *node) openRooms() (err error) {
 	cc.SnapshotBytes, cc.StallTimeout = n.cfg.Disk.SnapshotBytes, n.cfg.Disk.StallTimeout
 	cc.Logger, cc.Version, cc.FS = n.logger, version, n.cfg.fs
 	if n.cfg.wall != nil {
-		cc.Wall = n.cfg.wall
+		cc.Wall, cc.Ledger.Trail.Now = n.cfg.wall, n.cfg.wall
+	}
+	if n.cfg.tape != nil {
+		cc.Ledger.Trail.FS = n.cfg.tape
 	}
 	cc.Ledger.Trail.Keep, cc.Ledger.Trail.KeepBytes = n.cfg.Disk.KeepEvents, n.cfg.Disk.KeepEventBytes
 	cc.ObserveSync = fsync

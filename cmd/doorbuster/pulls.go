@@ -97,10 +97,8 @@ func (n *node) makePuller() (err error) {
 	if len(n.cfg.Pulls) == 0 {
 		return nil
 	}
-	c := pull.Config{Office: n.office, Leads: n.office.Leads, Now: time.Now, Log: n.logger, Registerer: n.metrics}
-	if n.cfg.wall != nil {
-		c.Now = n.cfg.wall
-	}
+	c := pull.Config{Office: n.office, Leads: n.office.Leads, Now: n.now, Every: n.cfg.look, Log: n.logger,
+		Registerer: n.metrics}
 	for i := range n.cfg.Pulls {
 		c.Sources = append(c.Sources, n.cfg.Pulls[i].source())
 	}

@@ -22,11 +22,11 @@ import (
 
 // openBare serves dir in this process without run, so that a test can look at
 // the state itself. It is closed by the test's end, or by closing.
-func openBare(t *testing.T, dir string, how func(*Config)) (s *nodetest.Shop, n *node, closing func()) {
+func openBare(t *testing.T, dir string, how func(*Config), more ...string) (s *nodetest.Shop, n *node, closing func()) {
 	t.Helper()
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	addConfigFlags(flags)
-	if err := flags.Parse(nodetest.ServeArgs(dir)[1:]); err != nil {
+	if err := flags.Parse(nodetest.ServeArgs(dir, more...)[1:]); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := loadConfig(flags)
@@ -37,7 +37,11 @@ func openBare(t *testing.T, dir string, how func(*Config)) (s *nodetest.Shop, n 
 		how(&cfg)
 	}
 	s = &nodetest.Shop{T: t, Dir: dir, Logs: nodetest.NewLogBook()}
-	if n, err = openNode(cfg, cfg.newLogger(s.Logs)); err != nil {
+	var log io.Writer = s.Logs
+	if cfg.logSink != nil {
+		log = io.MultiWriter(s.Logs, cfg.logSink)
+	}
+	if n, err = openNode(cfg, cfg.newLogger(log)); err != nil {
 		t.Fatal(err)
 	}
 	s.HTTP, s.Admin = "http://"+n.shopperListener.Addr().String(), n.adminListener.Addr().String()

@@ -88,7 +88,7 @@ func (c *Config) agreeOnSinks() error {
 
 // makeSinks makes the sinks that are configured, and what feeds them.
 func (n *node) makeSinks() (err error) {
-	cfg := sinks.Config{Trail: trail{n}, Shop: n.office, Logger: n.logger}
+	cfg := sinks.Config{Trail: trail{n}, Shop: n.office, Now: n.now, Logger: n.logger}
 	for _, s := range n.cfg.Sinks {
 		fed := sinks.Fed{Name: s.Name, Kind: s.Kind}
 		if fed.Events, err = parseEvents(s.Events); err != nil {

@@ -73,6 +73,8 @@ type Config struct {
 	// AlarmAfter is how long a sink may fail, or one call of it last, before that is an
 	// alarm. Default 30 s, 1 ms to 1 h.
 	AlarmAfter time.Duration
+	// Now reads the clock by which that is. Default time.Now.
+	Now func() time.Time
 	// Logger hears of failures and of what operators had done. Default: nowhere.
 	Logger *slog.Logger
 }
@@ -80,7 +82,7 @@ type Config struct {
 // DefaultConfig is complete but for what is fed from where.
 func DefaultConfig() Config {
 	return Config{Every: 250 * time.Millisecond, NoteEvery: time.Second, RetryFirst: 500 * time.Millisecond,
-		RetryMost: 30 * time.Second, AlarmAfter: 30 * time.Second, Logger: slog.New(slog.DiscardHandler)}
+		RetryMost: 30 * time.Second, AlarmAfter: 30 * time.Second, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func (c Config) withDefaults() Config {
@@ -90,6 +92,9 @@ func (c Config) withDefaults() Config {
 	c.RetryFirst = cmp.Or(c.RetryFirst, d.RetryFirst)
 	c.RetryMost = cmp.Or(c.RetryMost, d.RetryMost)
 	c.AlarmAfter = cmp.Or(c.AlarmAfter, d.AlarmAfter)
+	if c.Now == nil {
+		c.Now = d.Now
+	}
 	c.Logger = cmp.Or(c.Logger, d.Logger)
 	return c
 }

@@ -96,7 +96,7 @@ func (r *Runner) Alarms() (all []engine.Alarm) {
 		return nil
 	}
 	for _, f := range r.feeds {
-		all = append(all, f.alarms(time.Now())...)
+		all = append(all, f.alarms(r.cfg.Now())...)
 	}
 	return all
 }

@@ -25,6 +25,7 @@ type building struct {
 	file  vfs.File
 	sum   uint32 // of the file up to end
 	names map[uint64]struct{}
+	began engine.Time // of the first entry that came since it is being written; 0 before that
 }
 
 func newBuilding(c *Config, h header) *building {

@@ -41,6 +41,8 @@ type Config struct {
 	Owner string
 	// FS is the file system. Default the operating system's.
 	FS vfs.FS
+	// Now reads the clock by which it is told how long events wait. Default time.Now.
+	Now func() time.Time
 	// Logger hears of damage and gaps; required.
 	Logger *slog.Logger
 }
@@ -48,7 +50,7 @@ type Config struct {
 // DefaultConfig is what suits a node.
 func DefaultConfig(dir string) Config {
 	return Config{Dir: dir, QueueEvents: 1 << 20, CommitEvery: 50 * time.Millisecond, SegmentBytes: 16 << 20,
-		Keep: 90 * 24 * time.Hour, KeepBytes: 4 << 30, FS: vfs.OS(), Logger: slog.Default()}
+		Keep: 90 * 24 * time.Hour, KeepBytes: 4 << 30, FS: vfs.OS(), Now: time.Now, Logger: slog.Default()}
 }
 
 // Validate reports every field that is out of bounds.
@@ -58,8 +60,8 @@ func (c Config) Validate() error {
 		within("bytes of a segment", c.SegmentBytes, 64<<10, 1<<30),
 		within("time that events are kept", c.Keep, time.Minute, 20*365*24*time.Hour),
 		within("bytes of events that are kept", c.KeepBytes, 1<<20, math.MaxInt64))
-	if c.Dir == "" || c.FS == nil || c.Logger == nil {
-		err = errors.Join(err, errors.New("the trail lacks a directory, a file system or a logger"))
+	if c.Dir == "" || c.FS == nil || c.Now == nil || c.Logger == nil {
+		err = errors.Join(err, errors.New("the trail lacks a directory, a file system, a clock or a logger"))
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package trail
 
 import (
 	"sync"
+	"time"
 
 	"doorbuster/engine"
 )
@@ -136,12 +137,12 @@ func (q *queue) fuller(than int) <-chan struct{} {
 	return q.room
 }
 
-// waiting tells how many events wait, and since what state time.
-func (q *queue) waiting() (events int, since engine.Time, lost int64) {
+// waiting tells how many events wait, and since when the first does; zero if none does.
+func (q *queue) waiting() (events int, since time.Time, lost int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.items) > 0 && q.items[0].effects != nil {
-		since = q.items[0].effects.Time
+		since = q.items[0].effects.Times.Committed
 	}
 	return q.size, since, q.lost
 }

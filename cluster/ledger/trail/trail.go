@@ -411,14 +411,13 @@ func (t *Trail) AwaitEvents(ctx context.Context, from engine.TrailPosition) engi
 
 // Stats are what a trail tells of itself.
 type Stats struct {
-	Index   engine.LogIndex
-	Waiting int // events that are not on disk yet, and their entries
-	// between the time of the first that waits and that of what is on disk; 0 if nothing waits
-	Behind      time.Duration
-	Bytes       int64 // on disk, but for what is quarantined
-	Rebuilds    int64 // segments quarantined, or cut for damage, since the start
-	Gaps        int64 // that are there now
-	Lost        int64 // entries since the start for which the queue had no room
+	Index       engine.LogIndex
+	Waiting     int           // events that are not on disk yet, and their entries
+	Behind      time.Duration // how long the first that waits has waited since it was committed; 0 if nothing waits
+	Bytes       int64         // on disk, but for what is quarantined
+	Rebuilds    int64         // segments quarantined, or cut for damage, since the start
+	Gaps        int64         // that are there now
+	Lost        int64         // entries since the start for which the queue had no room
 	FirstEvent  engine.LogIndex
 	Trouble     string // why nothing can be written just now, "" if it can
 	QueueEvents int
@@ -433,9 +432,9 @@ func (t *Trail) Stats() Stats {
 	if why := t.trouble.Load(); why != nil {
 		s.Trouble = *why
 	}
-	var since engine.Time
-	if s.Waiting, since, s.Lost = t.queue.waiting(); since > v.last.time && v.last.time > 0 {
-		s.Behind = since.Sub(v.last.time)
+	var since time.Time
+	if s.Waiting, since, s.Lost = t.queue.waiting(); !since.IsZero() {
+		s.Behind = max(0, t.cfg.Now().Sub(since))
 	}
 	for _, seg := range slices.Concat(v.segs, all[deeds].segs) {
 		s.Bytes += seg.size

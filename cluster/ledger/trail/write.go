@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -82,8 +83,9 @@ func (t *Trail) commit(idle bool) (size int, err error) {
 	items, size := t.queue.first(commitEvents)
 	if err := t.roll(func(b *building) bool {
 		e := items[0].effects
+		began := cmp.Or(b.time, b.began) // nothing is before a trail's first segment
 		return b.end >= t.cfg.SegmentBytes || b.owner != t.cfg.owner() || items[0].seen.index > b.upto ||
-			e != nil && b.time != 0 && e.Time.Sub(b.time) > t.cfg.Keep/8
+			e != nil && began != 0 && e.Time.Sub(began) > t.cfg.Keep/8
 	}); err != nil {
 		return 0, err
 	}
@@ -151,7 +153,7 @@ func (t *Trail) append(kind int, items []item) error {
 		if e == nil || e.Index <= b.upto { // deeds may be on disk already
 			continue
 		}
-		upto = e.Index
+		upto, b.began = e.Index, cmp.Or(b.began, e.Time)
 		if kind == events && items[i].size() == 1 && i < len(items)-1 || kind == deeds && !hasDeeds(e) {
 			continue
 		}

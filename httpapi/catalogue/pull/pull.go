@@ -13,6 +13,7 @@ package pull
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -105,6 +106,8 @@ type Config struct {
 	Leads func() bool
 	// Now is the time by which fetches are due. Required.
 	Now func() time.Time
+	// Every is how often it is looked what is due. Default 5 s.
+	Every time.Duration
 	// Log hears of failures, and of what is well again. Required.
 	Log *slog.Logger
 	// Registerer takes the metrics; nil for none.
@@ -191,7 +194,7 @@ func (p *Puller) Run(ctx context.Context) {
 	defer running.Wait()
 	for _, s := range p.sources {
 		running.Go(func() {
-			tick := time.NewTicker(lookEvery)
+			tick := time.NewTicker(cmp.Or(p.cfg.Every, lookEvery))
 			defer tick.Stop()
 			for {
 				p.look(ctx, s)

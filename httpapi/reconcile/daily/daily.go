@@ -11,6 +11,7 @@
 package daily
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,8 +38,8 @@ import (
 )
 
 const (
-	operator      = "daily"       // in reports and logs
-	lookEvery     = time.Minute   // a file is taken once it is the same twice
+	operator      = "daily" // in reports and logs
+	lookEvery     = time.Minute
 	window        = 3 * time.Hour // of the folder, after the hour: what comes later waits for the next day
 	catchUpDays   = 31            // back from today, whose statements are fetched
 	firstWait     = time.Minute   // before a day is asked for again, twice as long each time
@@ -62,6 +63,7 @@ type Config struct {
 	Intake     Intake
 	Leads      func() bool
 	Now        func() time.Time
+	Every      time.Duration // between looks; a file is taken once it is the same twice. Default a minute
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -139,10 +141,10 @@ func New(cfg Config) (*Daily, error) {
 	return d, nil
 }
 
-// Run looks every minute until ctx ends.
+// Run looks again and again until ctx ends.
 func (d *Daily) Run(ctx context.Context) {
 	defer d.client.CloseIdleConnections()
-	every := time.NewTicker(lookEvery)
+	every := time.NewTicker(cmp.Or(d.cfg.Every, lookEvery))
 	defer every.Stop()
 	for {
 		d.look(ctx)

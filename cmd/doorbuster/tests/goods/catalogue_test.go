@@ -207,14 +207,13 @@ func TestSupplierLowersInARush(t *testing.T) {
 		t.Errorf("%+v", *p.Use)
 	}
 	// It is an alarm, which says of what and by how many, and is over once the supplier has more.
-	alarms := func() string { return s.Ops("GET", "/admin/v1/alarms", "").Body }
-	s.Eventually(func() bool {
-		return strings.Contains(alarms(), `"supplier_over"`) && strings.Contains(alarms(), "mug of acme (by 100)") &&
-			s.Metric(`doorbuster_alarms{name="supplier_over"}`) == "1"
-	}, alarms)
+	if a := s.Raised("supplier_over"); !strings.Contains(a.Detail, "mug of acme (by 100)") ||
+		s.Metric(`doorbuster_alarms{name="supplier_over"}`) != "1" {
+		t.Errorf("%+v", a)
+	}
 	tool(s, 0, "by 100 units: mug of acme", "alarms")
 	put(lowered)
-	s.Eventually(func() bool { return !strings.Contains(alarms(), "supplier_over") }, alarms)
+	s.Healed("supplier_over")
 	put(100)
 	if a := s.CancelOrder(granted[1].shopper, granted[1].order.OrderNo); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
@@ -229,21 +228,30 @@ func TestSupplierLowersInARush(t *testing.T) {
 // shrinks waits for a person.
 func TestPulledFromAURL(t *testing.T) {
 	var mu sync.Mutex
-	rows := "id,price,total\na,1,5\nb,1,5\nc,1,5\n"
+	rows := ""
 	supplier := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
+		if rows == "" {
+			http.Error(w, "closed", http.StatusServiceUnavailable)
+			return
+		}
 		fmt.Fprint(w, rows)
 	}))
 	defer supplier.Close()
 	config := file(t, "node.yaml", fmt.Sprintf("catalogue:\n  pulls:\n    - {supplier: acme, url: %q, currency: EUR}\n",
 		supplier.URL+"/c.csv"))
 	s := nodetest.Open(t, t.TempDir(), "--config", config)
-	s.Eventually(func() bool { return s.Ops("GET", "/admin/v1/products/c", "").Status == 200 },
-		func() string { return s.Ops("GET", "/admin/v1/alarms", "").Body })
-	mu.Lock()
-	rows = "id,price,total\na,1,4\n"
-	mu.Unlock()
+	has := func(text string) {
+		mu.Lock()
+		rows = text
+		mu.Unlock()
+	}
+	s.Raised("catalogue_lacking", "acme")
+	has("id,price,total\na,1,5\nb,1,5\nc,1,5\n")
+	tool(s, 0, "acme: 3 rows", "products", "pull", "acme")
+	s.Healed("catalogue_lacking")
+	has("id,price,total\na,1,4\n")
 	tool(s, 1, "--yes", "products", "pull", "acme")
 	tool(s, 0, "acme: 1 rows", "products", "pull", "acme", "--yes")
 	if p := productNow(s, "a"); *p.Stock.Total != 4 {

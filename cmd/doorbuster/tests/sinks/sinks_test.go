@@ -205,11 +205,11 @@ func TestWebhookOfOneNode(t *testing.T) {
 	if !strings.Contains(out, dov.OrderNo) || !strings.Contains(out, "hold_placed") || !strings.Contains(out, "422") {
 		t.Error(out)
 	}
-	s.Eventually(func() bool { return strings.Contains(s.Ops("GET", "/admin/v1/alarms", "").Body, "sink_letters") },
-		told(t, s))
+	s.Raised("sink_letters", "hooks")
 	r.refuse(nil)
 	s.MustRun("sinks", "send", "hooks", "--all", "--admin", s.Admin)
 	s.Eventually(func() bool { return len(r.of(dov.OrderNo)) == 1 && status(t, s).DeadLetters == 0 }, told(t, s))
+	s.Healed("sink_letters")
 
 	// All of it is in the audit trail, and no sink is told of itself.
 	audit := s.Ops("GET", "/admin/v1/audit?operator=dev", "").Body

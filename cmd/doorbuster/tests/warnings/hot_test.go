@@ -55,6 +55,7 @@ func TestUnplannedProductTurnsHot(t *testing.T) {
 	if m := phone.Last("hot_unplanned"); m.About != "surprise" || !strings.Contains(m.Text, "is on no plan") {
 		t.Errorf("%+v", m)
 	}
+	s.Raised("hot_unplanned", "surprise")
 	if said := s.MustRun("alarms"); !strings.Contains(said, "wake hot_unplanned") {
 		t.Error(said)
 	}
@@ -67,6 +68,7 @@ func TestUnplannedProductTurnsHot(t *testing.T) {
 	stop()
 	s.Eventually(func() bool { return phone.Of("hot_unplanned") == "begins; over" },
 		func() string { return "it is never over: " + phone.Of("hot_unplanned") })
+	s.Healed("hot_unplanned")
 }
 
 // TestWhatIsInNoCatalogue: strangers who look at ids of their own wake nobody and name
@@ -104,13 +106,10 @@ func TestSmallStockForACrowd(t *testing.T) {
 	s := nodetest.Open(t, t.TempDir())
 	s.Apply(nodetest.DayPlan("", 10))
 	stop := looks(t, s, "day/sku-1", 1000)
-	defer stop()
-	has := ""
-	s.Eventually(func() bool {
-		has = s.Ops("GET", "/admin/v1/alarms", "").Body
-		return strings.Contains(has, `"name":"hot_small_stock"`)
-	}, func() string { return has })
-	if strings.Contains(has, "hot_unplanned") {
+	s.Raised("hot_small_stock", "sku-1")
+	if has := s.MustRun("alarms"); strings.Contains(has, "hot_unplanned") {
 		t.Error(has)
 	}
+	stop()
+	s.Healed("hot_small_stock")
 }

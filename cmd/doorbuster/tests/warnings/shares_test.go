@@ -27,6 +27,7 @@ func TestNodeThatGetsNoTraffic(t *testing.T) {
 		look(f.Others(forgotten))
 		return strings.HasPrefix(chat.Of("under_share"), "begins")
 	}, "nobody hears of the node that gets nothing")
+	forgotten.Raised("under_share")
 	if m := chat.Last("under_share"); m.Node != forgotten.ID ||
 		!strings.Contains(m.Detail, "In the last 10s, 0 looks and grabs came to this node") {
 		t.Errorf("%+v", m)
@@ -40,6 +41,7 @@ func TestNodeThatGetsNoTraffic(t *testing.T) {
 		look(f.Nodes)
 		return strings.HasSuffix(chat.Of("under_share"), "; over")
 	}, "it is never over")
+	forgotten.Healed("under_share")
 	f.Eventually(func() bool {
 		look(f.Nodes)
 		least := 1.0

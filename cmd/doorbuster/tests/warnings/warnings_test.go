@@ -24,6 +24,7 @@ func TestNodeThatDies(t *testing.T) {
 	f.Node("b2").Kill()
 	f.Eventually(func() bool { return strings.HasPrefix(phone.Of("node_unreachable"), "begins; repeats; repeats") },
 		"nobody is woken")
+	f.Follower().Raised("node_unreachable", "b2")
 	if m := phone.Last("node_unreachable"); m.About != "b2" || m.Cluster != "shop" || m.From == "" ||
 		!strings.Contains(m.Text, "Node b2 of zone b can't be reached") {
 		t.Errorf("%+v", m)
@@ -44,6 +45,7 @@ func TestNodeThatDies(t *testing.T) {
 	for _, ear := range []*nodetest.Ear{chat, phone} {
 		f.Eventually(func() bool { return strings.HasSuffix(ear.About("b2"), "; over") }, "it is never over")
 	}
+	leader.Healed("node_unreachable", "b2")
 	if heard := chat.About("b2"); !strings.HasSuffix(heard, "begins; acknowledged; over") {
 		t.Errorf("whoever is told heard %s", heard)
 	}
@@ -68,6 +70,8 @@ func TestNoQuorum(t *testing.T) {
 	}
 	f.Eventually(func() bool { return phone.Of("no_leader") == "begins" && phone.Of("no_quorum") == "begins" },
 		"nobody hears that nothing is granted")
+	left.Raised("no_leader")
+	left.Raised("no_quorum")
 	if m := phone.Last("no_leader"); m.From != left.ID {
 		t.Errorf("%+v", m)
 	}
@@ -75,6 +79,8 @@ func TestNoQuorum(t *testing.T) {
 		m.Launch()
 	}
 	f.Eventually(func() bool { return phone.Of("no_leader") == "begins; over" }, "it is never over")
+	left.Healed("no_leader")
+	left.Healed("no_quorum")
 }
 
 // TestFaultsThatShoppersFeel: grabs that nobody decides are an alarm, told by the node that
