@@ -112,7 +112,7 @@ type NodeStatus struct {
 	Joining     bool // it is to vote and does not yet
 	ClockOffset time.Duration
 	WALBytes    int64
-	Error       string // why it can't be reached, or what ails it
+	Error       string // why it can't be reached
 	LastHeard   time.Time
 	Told        string // what it tells by its Config.Tells; "" while it can't be reached
 	voter       bool

@@ -29,9 +29,7 @@ const (
 	AlarmNobodyServes    AlarmName = "nobody_serves"
 	AlarmZoneAck         AlarmName = "zone_ack"
 	AlarmNodeUnreachable AlarmName = "node_unreachable"
-	AlarmNodeFails       AlarmName = "node_fails"
 	AlarmNodeBehind      AlarmName = "node_behind"
-	AlarmOldGeneration   AlarmName = "old_generation"
 	AlarmWrongDirectory  AlarmName = "wrong_directory" // an older copy, or one that two processes use
 	AlarmContradiction   AlarmName = "contradiction"
 	AlarmClockOff        AlarmName = "clock_off"

@@ -88,15 +88,8 @@ func alarmsOf(c *wire.Cluster) []engine.Alarm {
 		if n.Error != "" {
 			why = ": " + strings.TrimSuffix(n.Error, ".")
 		}
-		switch {
-		case !n.Reachable:
+		if !n.Reachable {
 			alarm(engine.AlarmNodeUnreachable, n.ID, "", "Node %s of zone %s can't be reached%s.", n.ID, n.Zone, why)
-		case why != "":
-			alarm(engine.AlarmNodeFails, n.ID, "", "Node %s%s.", n.ID, why)
-		}
-		if n.Reachable && n.Generation != 0 && n.Generation != c.Generation {
-			alarm(engine.AlarmOldGeneration, n.ID, "Take it out, and let it join from scratch under a new id.",
-				"Node %s is of generation %d, the cluster of %d.", n.ID, n.Generation, c.Generation)
 		}
 		if off := n.ClockOffsetMS; n.Reachable && (off > clockAlarmMS || off < -clockAlarmMS) {
 			alarm(engine.AlarmClockOff, n.ID, "", "The clock of node %s is %+.0f ms off: it can't lead until it is "+

@@ -350,10 +350,6 @@ func TestAlarms(t *testing.T) {
 				&c.Nodes[2])
 			c.Nodes[1].Kind = wire.KindEdge
 		}, []string{"Node b1"}},
-		"ails": {func(c *wire.Cluster) { c.Nodes[1].Error = "its disk is nearly full." },
-			[]string{"Node a2: its disk is nearly full."}},
-		"old one": {func(c *wire.Cluster) { c.Generation = 2; c.Nodes[0].Generation = 2; c.Nodes[1].Generation = 2 },
-			[]string{"Node b1 is of generation 1, the cluster of 2"}},
 		"clock": {func(c *wire.Cluster) { c.Nodes[1].ClockOffsetMS = 200; c.Nodes[2].ClockOffsetMS = -201 },
 			[]string{"The clock of node b1 is -201 ms off"}},
 		"one drained": {func(c *wire.Cluster) { c.Nodes[0].Drained = true }, nil},

@@ -243,6 +243,31 @@ func TestSinkThatIsAway(t *testing.T) {
 	closing()
 }
 
+// TestRiskServiceThatFails: a service that is asked no more, as it fails, is an alarm until it
+// answers.
+func TestRiskServiceThatFails(t *testing.T) {
+	t.Parallel()
+	var works atomic.Bool
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !works.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		io.WriteString(w, `{"level":"allow"}`)
+	}))
+	defer service.Close()
+	s := openShop(t, t.TempDir(), "--risk-url", service.URL, "--risk-timeout", "5s", "--risk-when-down", "allow")
+	s.Apply(nodetest.Masks(100))
+	for range 10 {
+		s.MustGrant(nodetest.NewKey(), "", nodetest.Mask)
+	}
+	s.Raised("risk_service_fails")
+	works.Store(true)
+	s.Healed("risk_service_fails") // it is asked again
+	s.MustGrant(nodetest.NewKey(), "", nodetest.Mask)
+	s.Healed("risk_service_fails") // and answers
+}
+
 // TestKeysOfPersonalDataAreLost: a key file that lacks the key by which a receiver is sealed is
 // an alarm until that is back.
 func TestKeysOfPersonalDataAreLost(t *testing.T) {

@@ -181,6 +181,7 @@ func TestClockOff(t *testing.T) {
 			leader := leaderOf(f, nodes)
 			f.Plan(nodetest.DayPlan("", 100))
 			off.noticesClock()
+			off.Raised("clock_off", off.ID)
 			leader.MustGrant("ann", "k", "day/sku-1")
 			off.MustGrant("abe", "k", "day/sku-1") // whatever its clock says of deadlines
 			if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", off.ID, "--admin",
@@ -200,6 +201,7 @@ func TestClockOff(t *testing.T) {
 			f.Eventually(func() bool { return off.Metric("doorbuster_clock_off") == "0" },
 				"a clock that was mended stays off")
 			off.Logs.Await(t, nil, "agrees with the others again")
+			off.Healed("clock_off")
 
 			jumps := leaderOf(f, nodes)
 			jumps.jumped.Add(seconds)

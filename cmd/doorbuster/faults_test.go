@@ -44,6 +44,7 @@ func TestBrokenListingIsFrozen(t *testing.T) {
 func frozenButFor(s *nodetest.Shop, other string, held nodetest.Order, when string) {
 	t := s.T
 	t.Helper()
+	s.Raised("listing_frozen")
 	if line, _ := s.Logs.Find("ALARM: listing frozen"); !strings.Contains(line, `"sku":"mask"`) ||
 		!strings.Contains(line, `"level":"ERROR"`) {
 		t.Errorf("%s: no alarm in the log: %q", when, line)
@@ -77,4 +78,24 @@ func TestFrozenListingTellsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// A listing whose actor has a fault that it meets again and again is put in quarantine with an
+// alarm; the others never notice. A start ends it, if the fault is mended.
+func TestFaultyListingIsQuarantined(t *testing.T) {
+	t.Parallel()
+	s, n, closing := openBare(t, t.TempDir(), nil)
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 9}", "{sku: mug, price: 100, stock: 9}"}))
+	n.office.PanicAt("day/skus/mask")
+	for range 3 {
+		s.Grab(nodetest.NewKey(), "", nodetest.Mask)
+	}
+	s.Raised("listing_quarantined")
+	s.MustRefuse("missed", nodetest.NewKey(), "", nodetest.Mask)
+	s.MustGrant("ann", "", "day/mug")
+	closing()
+	s, _, closing = openBare(t, s.Dir, nil)
+	s.Healed("listing_quarantined")
+	s.MustGrant("bob", "", nodetest.Mask)
+	closing()
 }

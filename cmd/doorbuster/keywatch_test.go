@@ -49,6 +49,8 @@ func TestKeysRotate(t *testing.T) {
 	}
 	write("ops.key", "short")
 	s.Logs.Await(t, s.Exit, "the old ones stay")
+	s.Token = fresh
+	s.Raised("keys_unusable")
 	if asks(old) != 200 || asks(fresh) != 200 {
 		t.Error("a bad file changed something")
 	}
@@ -57,6 +59,7 @@ func TestKeysRotate(t *testing.T) {
 	if asks(fresh) != 200 {
 		t.Error("the new secret does not do")
 	}
+	s.Healed("keys_unusable")
 }
 
 // TestEmptyKeyFilesAreRefused: who empties a key file, or writes it anew in place, has

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -229,6 +231,70 @@ func TestDamagedSnapshot(t *testing.T) {
 	if status != 1 || !strings.Contains(errs, "snapshot") {
 		t.Errorf("status %d: %s", status, errs)
 	}
+}
+
+// TestDamagedSnapshotBesideAnother: a node whose newest snapshot is damaged begins with an older
+// one, and says so until it is started without.
+func TestDamagedSnapshotBesideAnother(t *testing.T) {
+	t.Parallel()
+	s, n, closing := openBare(t, t.TempDir(), nil)
+	s.Apply(nodetest.Masks(50))
+	snapshots := func() []string {
+		names, err := filepath.Glob(filepath.Join(s.Dir, "snapshots", "*", "state.bin"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	told := map[string]nodetest.Order{}
+	for _, shopper := range []string{"alice", "bob"} {
+		told[shopper] = s.MustGrant(shopper, "k", nodetest.Mask)
+		if err := n.cluster.Snapshot(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closing()
+	names := snapshots()
+	if len(names) != 2 {
+		t.Fatal(names)
+	}
+	newest := names[1]
+	nodetest.Edit(t, newest, func(b []byte) []byte {
+		b[len(b)/2] ^= 1
+		return b
+	})
+	s, _, closing = openBare(t, s.Dir, nil)
+	s.StillThere(told)
+	s.Raised("snapshot_damaged")
+	closing()
+	if err := os.RemoveAll(filepath.Dir(newest)); err != nil {
+		t.Fatal(err)
+	}
+	s, _, closing = openBare(t, s.Dir, nil)
+	s.Healed("snapshot_damaged")
+	closing()
+}
+
+// TestMalformedEntry: an entry of the log that no build should have written is skipped, and is an
+// alarm until the node is started from a snapshot behind it.
+func TestMalformedEntry(t *testing.T) {
+	t.Parallel()
+	s, n, closing := openBare(t, t.TempDir(), nil)
+	s.Apply(nodetest.Masks(50))
+	cut := engine.EncodeBatch(engine.BatchHeader{}, engine.Command{Kind: engine.CmdOpenEpoch})
+	if _, err := n.cluster.Propose(cut[:len(cut)-1])(); !errors.Is(err, engine.ErrMalformed) {
+		t.Fatal(err)
+	}
+	s.Raised("log_malformed")
+	s.MustGrant("alice", "k", nodetest.Mask)
+	if err := n.cluster.Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	closing()
+	s, _, closing = openBare(t, s.Dir, nil)
+	s.Healed("log_malformed")
+	s.MustGrant("bob", "k", nodetest.Mask)
+	closing()
 }
 
 // Connections that are open and say nothing, or only half of it, don't keep a

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"doorbuster/cmd/doorbuster/nodetest"
-	"doorbuster/engine"
 )
 
 // TestThresholds: what is too much of a minute is an alarm, and over once it is not; little
@@ -53,18 +52,6 @@ func TestThresholds(t *testing.T) {
 	is("", 2, func() {})
 }
 
-// TestDiskThatIsSlowIsAnAlarm, as the log's own fsyncs have it.
-func TestDiskThatIsSlowIsAnAlarm(t *testing.T) {
-	s := openShop(t, t.TempDir(), "--warnings-fsync", "1us")
-	s.Apply(nodetest.DayPlan("", 100))
-	for i := range 10 {
-		s.MustGrant(fmt.Sprint("shopper-", i), "", "day/sku-1")
-	}
-	s.Eventually(func() bool {
-		return strings.Contains(s.Ops("GET", "/admin/v1/alarms", "").Body, string(engine.AlarmDiskSlow))
-	}, func() string { return "no alarm" })
-}
-
 // TestCashierWhoIsSilentIsAnAlarm, until an order is paid for.
 func TestCashierWhoIsSilentIsAnAlarm(t *testing.T) {
 	s := openShop(t, t.TempDir(), "--warnings-callbacks-silent", "1s")
@@ -72,12 +59,9 @@ func TestCashierWhoIsSilentIsAnAlarm(t *testing.T) {
 	for i := range 19 {
 		s.MustGrant(fmt.Sprint("shopper-", i), "", "day/sku-1")
 	}
-	has := func() bool {
-		return strings.Contains(s.Ops("GET", "/admin/v1/alarms", "").Body, string(engine.AlarmCallbacksSilent))
-	}
 	o, p := s.MustGrant("ann", "", "day/sku-1"), s.MustGrant("bob", "", "day/sku-1")
-	s.Eventually(has, func() string { return "no alarm" })
+	s.Raised("callbacks_silent")
 	s.Pay(o, "p-1")
 	s.Pay(p, "p-2")
-	s.Eventually(func() bool { return !has() }, func() string { return "an alarm for ever" })
+	s.Healed("callbacks_silent")
 }

@@ -110,7 +110,7 @@ type Node struct {
 	Grabs      uint64  `json:"grabs"`
 	LooksShare float64 `json:"looks_share"`
 	GrabsShare float64 `json:"grabs_share"`
-	Error      string  `json:"error,omitempty"` // Why it can't be reached, or what ails it.
+	Error      string  `json:"error,omitempty"` // Why it can't be reached.
 }
 
 // Member is a node that is to join.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -24,6 +25,7 @@ type Ear struct {
 	secret string // file
 	mu     sync.Mutex
 	heard  []warn.Message
+	deaf   atomic.Bool
 }
 
 // NewEar makes one that listens until the test ends.
@@ -39,6 +41,10 @@ func NewEar(t *testing.T) *Ear {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e.deaf.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		body, err := io.ReadAll(r.Body)
 		if err == nil {
 			err = signer.Verify(body, r.Header)
@@ -59,6 +65,9 @@ func NewEar(t *testing.T) *Ear {
 	e.URL = server.URL
 	return e
 }
+
+// Deafen has it take nothing, or all again.
+func (e *Ear) Deafen(deaf bool) { e.deaf.Store(deaf) }
 
 // Receiver is a line of warnings.receivers.
 func (e *Ear) Receiver(name, severity string) string {

@@ -148,11 +148,13 @@ func TestStrangersWithoutCertificates(t *testing.T) {
 	}
 	// Its directory lost: the only one to vote for a2, and it must not.
 	b1.Halt()
-	if err := os.RemoveAll(b1.Dir); err != nil {
+	aside := filepath.Join(t.TempDir(), "b1")
+	if err := os.Rename(b1.Dir, aside); err != nil {
 		t.Fatal(err)
 	}
 	b1.Launch()
 	b1.Logs.Await(t, b1.Exit, "comes with another data directory than before")
+	b1.Raised("node_behind", "b1")
 	a1.Kill()
 	f.Eventually(func() bool {
 		s, ok := a2.Status()
@@ -166,6 +168,12 @@ func TestStrangersWithoutCertificates(t *testing.T) {
 	}
 	a1.Relaunch()
 	a2.EventuallyGrants("late", "day/sku-1")
+	b1.Halt() // and it is found again
+	if err := errors.Join(os.RemoveAll(b1.Dir), os.Rename(aside, b1.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	b1.Relaunch()
+	b1.Healed("node_behind")
 }
 
 // membership says who is in the cluster, in a word to compare.

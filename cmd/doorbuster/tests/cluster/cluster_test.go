@@ -317,6 +317,7 @@ func TestRequireGrantsNothingAlone(t *testing.T) {
 		s, ok := leader.Status()
 		return ok && s.ZoneAck.State == "blocked"
 	}, "the zone rule does not notice")
+	leader.Raised("zone_ack")
 	for _, m := range f.Others(nil) {
 		f.Eventually(func() bool {
 			a := m.Grab("ann", "", "day/sku-1")
@@ -332,6 +333,9 @@ func TestRequireGrantsNothingAlone(t *testing.T) {
 	leader.MustRun("cluster", "zone-ack", "--mode", "prefer")
 	leader.EventuallyGrants("bob", "day/sku-1")
 	f.Eventually(func() bool { return leader.Metric("doorbuster_zone_ack_degraded") == "1" }, "no alarm")
+	leader.Raised("zone_ack")
+	f.Node("b1").Relaunch()
+	leader.Healed("zone_ack")
 }
 
 // TestBackupIntoNewCluster: the state of a backup taken while selling is that of

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"doorbuster/cmd/doorbuster/nodetest"
@@ -74,6 +75,7 @@ func TestOlderCopy(t *testing.T) {
 			return status == 0 && strings.Contains(out, "older copy") &&
 				strings.Contains(out, "cluster remove --node b1")
 		}, id+" shows no alarm")
+		f.Node(id).Raised("wrong_directory", "b1")
 	}
 	leader := f.LeaderAmong(func(m *nodetest.Member) bool { return m != b1 })
 	for _, args := range [][]string{{"zone-ack", "--mode", "prefer"}, {"remove", "--node", "b1"}} {
@@ -85,6 +87,7 @@ func TestOlderCopy(t *testing.T) {
 	b2.Launch()
 	leader.MustRun("cluster", "join", "--id", "b2", "--zone", "b", "--peer", b2.Ports[2])
 	b2.AwaitUp()
+	leader.Healed("wrong_directory")
 	for who, orderNo := range told {
 		if o := b2.MustGrant(who, "k", "day/sku-1"); o.OrderNo != orderNo {
 			t.Errorf("%s was told %s, is told %s", who, orderNo, o.OrderNo)
@@ -94,6 +97,44 @@ func TestOlderCopy(t *testing.T) {
 	if status != 0 || strings.Contains(out, "older copy") {
 		t.Errorf("%d %s%s", status, out, errs)
 	}
+}
+
+// TestContradiction: a node of which the others would have what it has told overwritten, as
+// they know of nothing, stops, and they say so until they are started again.
+func TestContradiction(t *testing.T) {
+	f := nodetest.OpenFleet(t, "off", nodetest.Rooms3...)
+	f.Plan(nodetest.DayPlan("", 1000))
+	a1, a2, b1 := f.Nodes[0], f.Nodes[1], f.Nodes[2]
+	if leader := f.Leader(); leader != a1 { // what it tells is of the first term
+		leader.MustRun("cluster", "transfer", "--to", "a1")
+		f.Eventually(func() bool { return f.Leader() == a1 }, "a1 does not come to lead")
+	}
+	f.Settled()
+	b1.Signal(syscall.SIGSTOP) // a start would be known, and this copy not be taken for the directory
+	older := copied(b1)
+	b1.Signal(syscall.SIGCONT)
+	a2.Halt() // knows of nothing that is told from now on
+	for i := range 10 {
+		a1.EventuallyGrants(fmt.Sprint("told", i), "day/sku-1")
+	}
+	b1.Halt()
+	a1.Halt()
+	rollBack(b1, older)
+	a2.Launch()
+	b1.Launch()
+	a2.EventuallyGrants("other", "day/sku-1")
+	a1.Launch()
+	if status, said := a1.Wait(), a1.Logs.String(); status != 1 || !strings.Contains(said, "overwrite") {
+		t.Fatalf("it ends with %d:\n%s", status, said)
+	}
+	a1.Up = false
+	a2.Raised("contradiction", "a1")
+	_ = b1.Child.Process.Kill() // if it has not ended by itself, it was told, too
+	b1.Wait()
+	b1.Up = false
+	a2.Halt()
+	a2.Launch()
+	a2.Healed("contradiction")
 }
 
 // TestPromoteOlderCopy: with everybody gone who could know, a node whose directory

@@ -144,6 +144,53 @@ func TestSettledOrdersAreFound(t *testing.T) {
 	}
 }
 
+// TestLedgerThatNobodyCanComplete: what a node's ledger lacks, and what of it was damaged, are
+// alarms; until another node is there that has it, and until the node is started again.
+func TestLedgerThatNobodyCanComplete(t *testing.T) {
+	f := nodetest.OpenFleet(t, "off", "a1:a", "b1:b")
+	f.Plan(nodetest.DayPlan("        limit_per_shopper: 10\n        pay_grace: 0s\n", 100))
+	a1, b1 := f.Nodes[0], f.Nodes[1]
+	for i := range 10 {
+		o := a1.MustGrant(fmt.Sprint("s", i), "k", "day/sku-1")
+		if a := a1.Pay(o, fmt.Sprint("p", i)); a.Status != 200 {
+			t.Fatal(a.Body)
+		}
+	}
+	a1.End("day")
+	a1.Settle("day")
+	f.AwaitLedgers()
+	for _, m := range f.Nodes { // so that the log does not have it
+		if a := m.Ops("POST", "/admin/v1/cluster/snapshot", ""); a.Status != 200 {
+			t.Fatal(a.Body)
+		}
+	}
+	b1.Halt()
+	a1.Halt()
+	damaged := 0
+	for _, file := range b1.LedgerFiles() {
+		damage := nodetest.FlipByte
+		if damaged++; strings.Contains(file, "settled") {
+			damage = os.Remove
+		}
+		if err := damage(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if damaged < 2 {
+		t.Fatalf("%q", b1.LedgerFiles())
+	}
+	b1.Launch()
+	b1.Raised("ledger_missing")
+	b1.Raised("ledger_gaps")
+	b1.Raised("ledger_rebuilt")
+	a1.Relaunch()
+	b1.Healed("ledger_missing")
+	b1.Healed("ledger_gaps")
+	b1.Halt()
+	b1.Relaunch()
+	b1.Healed("ledger_rebuilt")
+}
+
 // TestReaderOfEvents: one that is cut off and comes again, at any node, is told
 // every event once and in order.
 func TestReaderOfEvents(t *testing.T) {

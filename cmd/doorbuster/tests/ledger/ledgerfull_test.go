@@ -50,12 +50,13 @@ func TestLedgersDiskFull(t *testing.T) {
 				"day/sku-1") // what the ledger has to write; and it goes on
 			return ails(m)
 		}, m.ID+" does not say that the ledger of "+full.ID+" can't be written")
+		m.Raised("ledger_blocked")
 	}
 	if err := os.Remove(filler.Name()); err != nil {
 		t.Fatal(err)
 	}
 	filler.Close()
 	for _, m := range f.Nodes {
-		f.Eventually(func() bool { return !ails(m) }, m.ID+" says for ever that the ledger can't be written")
+		m.Healed("ledger_blocked")
 	}
 }

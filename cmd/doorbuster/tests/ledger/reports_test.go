@@ -121,7 +121,16 @@ func TestReportsOnEveryNode(t *testing.T) {
 	}
 	same(other, "the node that ran it is lost")
 	listed(other, "the node that ran it is lost", ran.ID, away.ID)
+	findings := filepath.Join(other.Dir, archive.Folder, report.ID+".findings.ndjson")
+	if err := os.Rename(findings, findings+".aside"); err != nil {
+		t.Fatal(err)
+	}
 	away.Relaunch()
+	away.Raised("reports_not_copied")
+	if err := os.Rename(findings+".aside", findings); err != nil {
+		t.Fatal(err)
+	}
+	away.Healed("reports_not_copied")
 	f.Eventually(func() bool { return hasCopy(away, report.ID) }, "the report does not reach the node that was down")
 	other.Kill()
 	same(away, "alone with a copy")

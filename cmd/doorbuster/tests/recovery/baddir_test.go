@@ -252,6 +252,11 @@ func TestFullDisk(t *testing.T) {
 	}
 	s = nodetest.Open(t, dir)
 	s.StillThere(told)
+	s.Raised("disk_nearly_full")
+	if err := syscall.Mount("", disk, "tmpfs", syscall.MS_REMOUNT, "size=4g"); err != nil {
+		t.Fatal(err)
+	}
+	s.Healed("disk_nearly_full")
 	if c := s.Counts(nodetest.Mask); c.Held < int64(len(told)) {
 		t.Errorf("%d were told: %+v", len(told), c)
 	}

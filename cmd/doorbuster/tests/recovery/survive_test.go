@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -38,6 +39,7 @@ func TestLogReaderGoesAway(t *testing.T) {
 		garble(s) // a line of the log
 		return count(s, "doorbuster_log_lines_lost_total") > 0
 	}, func() string { return "no line of the log was counted as lost" })
+	s.Raised("log_lines_lost")
 	s.Apply(nodetest.Masks(3))
 	s.MustGrant("alice", "k", nodetest.Mask)
 	s.Stop()
@@ -66,6 +68,9 @@ func garble(s *nodetest.Shop) {
 func TestOutOfDescriptors(t *testing.T) {
 	s := nodetest.Open(t, t.TempDir())
 	s.Apply(nodetest.Masks(3))
+	// Operators have a connection already, as nobody gets a new one.
+	s.Through = &http.Client{Timeout: nodetest.Patience, Transport: &http.Transport{MaxConnsPerHost: 1}}
+	s.Ops("GET", "/admin/v1/alarms", "")
 	var before unix.Rlimit
 	pid := s.Child.Process.Pid
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &before); err != nil {
@@ -88,6 +93,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		waiting = append(waiting, c)
 	}
 	s.Logs.Await(t, s.Exit, "ALARM: connections can't be accepted")
+	s.Raised("accept_fails")
 	for _, c := range waiting {
 		c.Close()
 	}
@@ -95,6 +101,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Logs.Await(t, s.Exit, "connections are accepted again")
+	s.Healed("accept_fails")
 	s.MustGrant("alice", "k", nodetest.Mask)
 	if count(s, `doorbuster_accept_failures_total{api="shopper"}`) == 0 {
 		t.Error("no failure was counted")

@@ -50,6 +50,14 @@ func TestNodeThatGetsNoTraffic(t *testing.T) {
 		}
 		return least > 0.2
 	}, "the shares are not even")
+
+	// With one room drained and the other lost, shoppers have nobody to go to.
+	a1, b1 := f.Node("a1"), f.Node("b1")
+	a1.MustRun("cluster", "drain", "--zone", "a")
+	b1.Kill()
+	a1.Raised("nobody_serves")
+	b1.Relaunch()
+	a1.Healed("nobody_serves")
 }
 
 // shares gives each node's share of the looks, as a node tells.

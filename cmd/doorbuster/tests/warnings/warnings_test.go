@@ -88,23 +88,40 @@ func TestNoQuorum(t *testing.T) {
 func TestFaultsThatShoppersFeel(t *testing.T) {
 	phone := nodetest.NewEar(t)
 	f := nodetest.NewFleet(t, "prefer", nodetest.Rooms3...)
-	f.Extra = "grab_timeout: 50ms\nwarnings:\n  receivers:\n" + phone.Receiver("phone", "wake")
+	f.Extra = "grab_timeout: 1s\nwarnings:\n  fault_percent: 50\n  receivers:\n" + phone.Receiver("phone", "wake")
 	f.Open()
-	f.Plan(nodetest.DayPlan("", 100))
+	f.Plan(nodetest.DayPlan("", 100, 1))
 	left := f.Leader()
+	left.MustGrant("first", "", "day/sku-2")
 	others := f.Others(left)
 	for _, m := range others {
 		m.Kill()
 	}
-	for i := range 10 {
-		if a := left.Grab(fmt.Sprint("shopper-", i), "", "day/sku-1"); a.Status != 202 && a.Status < 500 {
+	for _, a := range nodetest.Crowd(10, func(i int) nodetest.Reply {
+		a, err := left.TryGrab(fmt.Sprint("shopper-", i), "", "day/sku-1")
+		if err != nil {
+			t.Error(err)
+		}
+		return a
+	}) {
+		if a.Status != 202 && a.Status < 500 {
 			t.Fatalf("decided by whom? %d %s", a.Status, a.Body)
 		}
 	}
 	f.Eventually(func() bool { return phone.Of("faults_felt") == "begins" }, "nobody hears of it")
+	left.Raised("faults_felt")
 	if m := phone.Last("faults_felt"); m.Node != left.ID {
 		t.Errorf("%+v", m)
 	}
+	for _, m := range others {
+		m.Launch()
+	}
+	f.Leader()
+	f.Eventually(func() bool { // most of what is asked is answered again
+		_, err := left.TryGrab(nodetest.NewKey(), "", "day/sku-2")
+		return err == nil && strings.HasPrefix(phone.Of("faults_felt"), "begins; over")
+	}, "it is never over")
+	left.Healed("faults_felt")
 }
 
 // TestSilencedAlarm: nobody is told of it, and it stays in the list.
@@ -126,7 +143,11 @@ func TestSilencedAlarm(t *testing.T) {
 	if heard := phone.Of("cashier_fails"); heard != "" {
 		t.Errorf("a silent alarm is told of: %s", heard)
 	}
+	phone.Deafen(true)
 	s.MustRun("alarms", "silence", "cashier_fails", "--for", "0s")
+	s.Raised("warnings_fail", "phone")
+	phone.Deafen(false)
+	s.Healed("warnings_fail")
 	s.Eventually(func() bool { return strings.HasPrefix(phone.Of("cashier_fails"), "begins") },
 		func() string { return "it stays silent" })
 	for path, want := range map[string]int{"no_such/acknowledge": 404, "no_quorum/acknowledge": 409,
