@@ -79,13 +79,9 @@ func TestWhatIsInNoCatalogue(t *testing.T) {
 		"receivers:\n"+phone.Receiver("phone", "wake")+mail.Receiver("mail", "tell")))
 	s.Apply(nodetest.DayPlan("", 10))
 	stops := []func(){looks(t, s, "day/made-up-1", 400), looks(t, s, "day/made-up-2", 400)}
-	defer func() {
-		for _, stop := range stops {
-			stop()
-		}
-	}()
 	s.Eventually(func() bool { return mail.Of("hot_unknown") == "begins" },
 		func() string { return s.Ops("GET", "/admin/v1/hot", "").Body })
+	s.Raised("hot_unknown")
 	if m := mail.Last("hot_unknown"); m.About != "" || !strings.Contains(m.Text, "in no catalogue") {
 		t.Errorf("%+v", m)
 	}
@@ -99,6 +95,10 @@ func TestWhatIsInNoCatalogue(t *testing.T) {
 	if said := s.MustRun("hot"); !strings.Contains(said, "made-up-1") {
 		t.Error(said)
 	}
+	for _, stop := range stops {
+		stop()
+	}
+	s.Healed("hot_unknown")
 }
 
 // TestSmallStockForACrowd: few units put up for whoever comes first, and a crowd that looks.
