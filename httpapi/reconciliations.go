@@ -20,6 +20,7 @@ import (
 	"doorbuster/httpapi/reconcile/archive"
 	"doorbuster/httpapi/reconcile/intake"
 	"doorbuster/httpapi/reconcile/statement"
+	"doorbuster/httpapi/shipping"
 	"doorbuster/httpapi/wire"
 )
 
@@ -361,19 +362,12 @@ var reportParts = map[string]reportPart{
 	"listings": totalsOf(func(r *reconcile.Report) []reconcile.Total { return r.Listings }),
 }
 
-// cell keeps a spreadsheet from taking what a stranger wrote for a formula.
-func cell(text string) string {
-	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
-		return "'" + text
-	}
-	return text
-}
-
 func writeFindings(to *csv.Writer, _ *reconcile.Report, findings *archive.Findings) error {
 	if err := to.Write(strings.Split("line,kind,open,outcome,payment_id,order_no,session,sku,state,currency,"+
 		"theirs,ours,at,says,id", ",")); err != nil {
 		return err
 	}
+	inert := shipping.Inert // what strangers wrote
 	amount := func(v *int64) string {
 		if v == nil {
 			return ""
@@ -389,8 +383,8 @@ func writeFindings(to *csv.Writer, _ *reconcile.Report, findings *archive.Findin
 			return fmt.Errorf("a finding: %w", err)
 		}
 		if err := to.Write([]string{strconv.FormatInt(f.Line, 10), string(f.Kind), strconv.FormatBool(f.Open),
-			f.Outcome, cell(f.PaymentID), cell(f.OrderNo), cell(f.Session), cell(f.SKU), f.State, f.Currency,
-			amount(f.Theirs), amount(f.Ours), f.At.Format(time.RFC3339Nano), f.Says, f.ID}); err != nil {
+			f.Outcome, inert(f.PaymentID), inert(f.OrderNo), inert(f.Session), inert(f.SKU), f.State, f.Currency,
+			amount(f.Theirs), amount(f.Ours), f.At.Format(time.RFC3339Nano), inert(f.Says), f.ID}); err != nil {
 			return err
 		}
 	}

@@ -180,7 +180,7 @@ func cells(r *wire.ExportRow) []string {
 		strconv.FormatInt(r.Amount, 10), r.Currency, r.PaymentType, r.PaidAt, r.Shopper,
 		r.Carrier, r.Tracking}
 	for i := range record {
-		record[i] = inert(record[i])
+		record[i] = Inert(record[i])
 	}
 	return record
 }
@@ -191,12 +191,12 @@ var number = regexp.MustCompile(`^[+-]?[\d ()-]+$`)
 // led is what comes before a sign that begins a formula behind a semicolon.
 var led = regexp.MustCompile(`;([\s"']*[=+@＝＋－＠-])`)
 
-// inert gives a cell that no spreadsheet takes for a formula: shoppers write some of
+// Inert gives a cell that no spreadsheet takes for a formula: shoppers write some of
 // them, and a warehouse opens the file with whatever it has. One that would be is led in
 // by an apostrophe, which spreadsheets do not show. Full-width signs count as others do in
 // some of them. Those of countries that write decimals with a comma take what follows a
 // semicolon for a cell of its own, whatever quotes there are.
-func inert(cell string) string {
+func Inert(cell string) string {
 	if cell == "" || number.MatchString(cell) {
 		return cell
 	}
