@@ -37,8 +37,12 @@ async function refresh() {
     next = e instanceof Later ? pause(++failures, e.wait, 30000) : 30000;
   }
   looking = false;
-  if (!document.hidden) timer = setTimeout(refresh, next + Math.random() * next / 2);
+  refreshIn(next + Math.random() * next / 2);
   render();
+}
+function refreshIn(ms) {
+  clearTimeout(timer);
+  if (!document.hidden) timer = setTimeout(refresh, ms);
 }
 
 // remember keeps what a draw's proof is held against, before anybody entered.
@@ -158,15 +162,14 @@ function tick() {
     if (left <= 0 && !e.over) turned = e.over = true;
   }
   if ($("clock")) $("clock").textContent = sure ? new Date(t).toLocaleTimeString(locale(), { hourCycle: "h23" }) : "…";
-  if (!document.hidden && Math.abs(Date.now() - ticked) > 10000) { // asleep: what it was connected to is gone
+  if (Math.abs(Date.now() - ticked) > 10000) { // asleep: what it was connected to is gone
     streamOff();
     back();
   }
   ticked = Date.now();
   if (turned) {
     render();
-    clearTimeout(timer);
-    timer = setTimeout(refresh, Math.random() * 2000);
+    refreshIn(Math.random() * 2000);
   }
   ticks = setTimeout(tick, 1000 - (t % 1000) + 5);
 }
@@ -214,13 +217,12 @@ function begin() {
 let hiding = 0;
 function back() {
   clearTimeout(hiding);
-  if (document.hidden) {
-    hiding = setTimeout(streamOff, 30000);
+  if (document.hidden) { // the stream is another tab's, and a browser may let this one do nothing more
+    hiding = setTimeout(streamOff, 2000);
     return;
   }
   awake();
-  clearTimeout(timer);
-  timer = setTimeout(refresh, Math.random() * 500);
+  refreshIn(Math.random() * 500);
   if (who) {
     streamOn();
     look().catch(() => {});
@@ -228,6 +230,8 @@ function back() {
   }
 }
 document.addEventListener("visibilitychange", back);
+document.addEventListener("freeze", streamOff);
+document.addEventListener("resume", back);
 addEventListener("pageshow", (e) => e.persisted && back());
 addEventListener("online", back);
 addEventListener("offline", render);

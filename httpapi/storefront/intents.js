@@ -83,7 +83,7 @@ async function drive(id) {
     else if (data.code === "ticket_required") set(id, { tickets: true, challenge: data.challenge, ticket: null });
     else if (status === 202 || data.code === "processing") {
       set(id, { phase: "checking", result: data.result_url || i.result });
-      await rest(pause(n, wait || 1000, 10000));
+      await rest(pause(n, wait || 1000, 10000), wait || 1000);
       n++;
     } else finish(id, data);
   }

@@ -79,9 +79,14 @@ export function headersFor(more = {}) {
 
 export const waitOf = (r) => 1000 * (parseFloat(r.headers.get("Retry-After")) || 0);
 
+// Until when, by path, the shop wants to be left alone, whatever makes the page ask.
+const quiet = new Map();
+
 // ask sends one request, and gives {status, data, wait}.
 export async function ask(method, path, { body, key, txn, patience = 10000 } = {}) {
   if (!path.startsWith("/v1/")) throw new Error("not of this shop: " + path);
+  const thing = method + " " + path.split("?")[0], left = (quiet.get(thing) || 0) - performance.now();
+  if (left > 0) throw new Later("not yet", left);
   const more = {};
   if (body !== undefined) more["Content-Type"] = "application/json";
   if (key) more["Idempotency-Key"] = key;
@@ -94,7 +99,10 @@ export async function ask(method, path, { body, key, txn, patience = 10000 } = {
   } catch (e) { // what is no JSON may be a proxy's; an answer that breaks off says nothing
     if (!r || r.ok || !(e instanceof SyntaxError)) throw new Later(String(e));
   }
-  if (r.status === 408 || r.status === 429 || r.status >= 500) throw new Later(data?.detail || r.status, waitOf(r));
+  if (r.status === 408 || r.status === 429 || r.status >= 500) {
+    quiet.set(thing, performance.now() + waitOf(r));
+    throw new Later(data?.detail || r.status, waitOf(r));
+  }
   if (r.status === 401) {
     stranger(data?.detail);
     throw new Error("401");
@@ -108,9 +116,10 @@ export async function ask(method, path, { body, key, txn, patience = 10000 } = {
 // together does not come back together.
 export const pause = (n, wait = 0, most = 20000) => wait + Math.random() * Math.min(most, 400 * 2 ** n);
 
-// rest waits, at most until the network comes back.
-export function rest(ms) {
+// rest waits, at most until the network comes back, and at least so long.
+export function rest(ms, least = 0) {
   return new Promise((done) => {
+    const from = performance.now() + least;
     let timer = 0;
     const end = () => {
       clearTimeout(timer);
@@ -119,7 +128,7 @@ export function rest(ms) {
     };
     const soon = () => {
       clearTimeout(timer);
-      timer = setTimeout(end, Math.random() * 1000);
+      timer = setTimeout(end, Math.max(0, from - performance.now()) + Math.random() * 1000);
     };
     addEventListener("online", soon);
     timer = setTimeout(end, ms);
@@ -137,7 +146,7 @@ export async function insist(f, { during = 120000, waiting = () => {} } = {}) {
       const ms = pause(n, e.wait);
       if (performance.now() + ms > until) throw e;
       waiting(e);
-      await rest(ms);
+      await rest(ms, e.wait);
     }
   }
 }

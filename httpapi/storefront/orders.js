@@ -7,7 +7,8 @@ export let loaded = false;
 let changed = () => {};
 export const whenOrders = (f) => { changed = f; };
 
-const stamp = (o) => o.changed_at || o.granted_at || "";
+// As text times compare exactly once their Z is gone: fractions of a second have no zeros at their end.
+const stamp = (o) => (o.changed_at || o.granted_at || "").slice(0, -1);
 export function take(list, told) {
   for (const o of list) {
     const had = orders.get(o.order_no);
@@ -28,8 +29,9 @@ export async function look() {
   take(data.orders);
 }
 
-// follow reads a stream of server-sent events until stop is called or it is over. Browsers'
-// own EventSource can't say who asks.
+// follow reads a stream of server-sent events until stop is called or it is over; failing
+// hears of each failure, and whether it was the last. Browsers' own EventSource can't say who
+// asks.
 export function follow(path, by, failing = () => {}) {
   let over = false, control = null, retry = 0, id = "", heard = performance.now();
   const stop = () => {
@@ -44,11 +46,16 @@ export function follow(path, by, failing = () => {}) {
         const more = { Accept: "text/event-stream" };
         if (id) more["Last-Event-ID"] = id;
         const r = await fetch(path, { headers: headersFor(more), credentials: "omit", signal: control.signal });
-        if (r.status === 204) return;
+        if (r.status === 204) {
+          over = true;
+          return;
+        }
         if (!r.ok) {
           await r.body?.cancel();
-          if (r.status < 429) return;
-          throw new Later(r.status, waitOf(r));
+          if (r.status >= 500 || r.status === 429 || r.status === 408) throw new Later(r.status, waitOf(r));
+          over = true;
+          failing(true);
+          return;
         }
         const reader = r.body.pipeThrough(new TextDecoderStream()).getReader();
         for (let text = ""; ;) {
@@ -76,8 +83,9 @@ export function follow(path, by, failing = () => {}) {
         wait = e.wait || 0;
       }
       if (over) return;
-      failing();
-      await rest(pause(n, Math.max(wait, retry)));
+      failing(false);
+      wait = Math.max(wait, retry);
+      await rest(pause(n, wait), wait);
       retry = 0;
     }
   })();
@@ -104,7 +112,10 @@ export function streamOn() {
   alone("stream", () => {
     if (given) return undefined;
     off = follow("/v1/events", (name, data) => take(name === "snapshot" ? data.orders : [data]),
-      () => look().catch(() => {}));
+      (ended) => {
+        if (ended) streamOff(); // and with it the lock
+        look().catch(() => {});
+      });
     return until;
   });
   stop = () => {

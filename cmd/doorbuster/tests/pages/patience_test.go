@@ -212,7 +212,7 @@ func TestAPageThatSlept(t *testing.T) {
 	// sleep has an hour go by on the phone's clock of days, in no time that the page runs.
 	sleep := func() (asksAnew func()) {
 		before := map[string]int{}
-		for _, what := range []string{"/v1/time", "/v1/orders"} {
+		for _, what := range []string{"/v1/time", "/v1/orders", "/v1/events"} {
 			before[what] = len(n.asked(what))
 		}
 		browser.Value[bool](tab, `(() => {
@@ -230,6 +230,9 @@ func TestAPageThatSlept(t *testing.T) {
 		}
 	}
 	// In a pocket.
+	browser.Value[bool](tab, `document.dispatchEvent(new Event("freeze"))`)
+	s.Eventually(func() bool { return s.Metric("doorbuster_event_readers") == "0" },
+		func() string { return "a page that is frozen keeps its stream from other tabs" })
 	tab.Hide(true)
 	s.Pay(order, "p-1")
 	asksAnew := sleep()
@@ -262,6 +265,8 @@ func TestAStormOf503s(t *testing.T) {
 	n.storm = true
 	began := len(n.seen)
 	n.mu.Unlock()
+	// A network that comes and goes is no reason either.
+	browser.Value[int](tab, `setInterval(() => dispatchEvent(new Event("online")), 300)`)
 	tab.Click("#do-day-mask")
 	tab.AwaitText("#l-day-mask", "正在用同一请求重试")
 	tab.Await(`!document.querySelector("#offline").hidden`)
