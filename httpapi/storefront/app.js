@@ -2,8 +2,9 @@
 // the phone has slept, the connection was lost, or another tab did something.
 import { awake, countdown, keepTime, now, sure } from "./clock.js";
 import { h, show } from "./dom.js";
-import { forgetAll, forgetIntent, intent, resume, whenIntents } from "./intents.js";
-import { arrive, ask, be, dev, hear, keep, kept, Later, me, pause, tell, whenStranger, who } from "./net.js";
+import { forgetIntent, intent, resume, whenIntents } from "./intents.js";
+import { arrive, ask, be, dev, hear, idOf, keep, kept, Later, leave, me, pause, tell, whenStranger, who,
+  whose } from "./net.js";
 import { forget, look, newest, streamOff, streamOn, whenOrders } from "./orders.js";
 import { bargainPage, drawPage, leaveBargain, orderPage, ordersPage } from "./pages.js";
 import { blank, button, card, cardIs, counts, grabId, nothing, path, sessionHead } from "./views.js";
@@ -11,9 +12,8 @@ import { language, locale, say, speak } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const main = $("main");
-let sessions = kept("sessions"), failures = 0, refused = "";
+let sessions = kept("sessions"), failures = 0, refused = null; // refused is why nobody is known, null while that is nothing to say
 
-arrive();
 speak(kept("language") || (navigator.language || "").slice(0, 2));
 
 // What is on sale is asked for every few seconds while something is open and the page is
@@ -86,7 +86,6 @@ function stranger() {
     return h("form", { cls: "panel who", onsubmit: (e) => {
       e.preventDefault();
       be({ name: field.value });
-      tell("who", who);
       begin();
     } }, h("h1", {}, say("who")), h("p", { cls: "soft" }, say("whoWhy")), h("label", {}, say("name"), field),
     h("button", { id: "enter", cls: "main" }, say("enter")));
@@ -102,14 +101,7 @@ function frame() {
     make: () => h("a", { id: "to-" + word, href: "#/" + to, "aria-current": at === to || (to && at === "order") ? "page"
       : null }, say(word)) })));
   show($("tools"), [me() && { key: "me", is: [me(), language], make: () => h("span", { cls: "me" },
-    h("span", { cls: "sr" }, say("asName") + " "), h("b", { id: "me" }, me()), dev && button("leave", say("leave"), () => {
-      be(null);
-      forgetAll();
-      sessionStorage.clear();
-      keep("language", language);
-      forget();
-      render();
-    }, "link")) }, { key: "lang", is: language, make: () => button("language", say("language"), () => {
+    h("span", { cls: "sr" }, say("asName") + " "), h("b", { id: "me" }, me()), dev && button("leave", say("leave"), leave, "link")) }, { key: "lang", is: language, make: () => button("language", say("language"), () => {
     speak(language === "zh" ? "en" : "zh");
     keep("language", language);
     render();
@@ -136,7 +128,7 @@ function render() {
     if (main.dataset.at !== location.hash) main.replaceChildren(); // another page, with parts of its own
     main.dataset.at = location.hash;
     if (page !== "b") leaveBargain();
-    if (!who && (dev || refused || page || !sessions)) stranger();
+    if (!who && (dev || refused !== null || page || !sessions)) stranger();
     else if (page === "orders") ordersPage(main, name);
     else if (page === "order") orderPage(main, rest[0], name, render);
     else if (page === "b") bargainPage(main, rest[0], name, render);
@@ -190,7 +182,8 @@ whenStranger((why) => {
   render();
 });
 hear("who", (person) => {
-  if (who || !person) return;
+  if (who || !person || kept("left") || (whose !== null && whose !== idOf(person))) return;
+  refused = null;
   be(person);
   begin();
 });
@@ -206,6 +199,7 @@ hear("reserved", (list) => {
 
 function begin() {
   tell("hello");
+  tell("who", who); // to those that nobody is known to
   resume();
   streamOn();
   look().catch(() => {}); // another tab may have the stream
@@ -237,9 +231,8 @@ addEventListener("online", back);
 addEventListener("offline", render);
 addEventListener("hashchange", () => {
   if (arrive()) {
-    refused = "";
-    forgetAll();
-    forget();
+    refused = null;
+    streamOff(); // it was opened with the token before
     begin();
   }
   render();

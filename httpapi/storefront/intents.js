@@ -1,11 +1,12 @@
 // What the shopper wants, until it is known what came of it. Each intent has one key, kept
 // before anything is sent: a reload, a lost connection, a second tab ask for the same, and
 // the shop counts it once. One thing is asked for about a listing at a time.
-import { alone, ask, hear, insist, keep, kept, Later, newKey, pause, rest, takeTransaction, tell } from "./net.js";
+import { alone, ask, hear, insist, keep, kept, newKey, pause, rest, strange, takeTransaction, tell, who,
+  whose } from "./net.js";
 import { look, take } from "./orders.js";
 import { say } from "./words.js";
 
-let intents = kept("intents", {});
+const intents = kept("intents " + whose, {});
 let changed = () => {};
 export const whenIntents = (f) => { changed = f; };
 
@@ -15,7 +16,7 @@ export const busy = (id) => intents[id] && !intents[id].told && intents[id].phas
 function put(id, i, told) {
   intents[id] = i;
   if (!i) delete intents[id];
-  keep("intents", intents);
+  keep("intents " + whose, intents);
   if (!told) tell("intent", { id, i });
   changed(id);
 }
@@ -32,6 +33,7 @@ const set = (id, more) => intents[id] && put(id, { ...intents[id], ...more });
 
 // want begins an intent, unless there is one already.
 export function want(id, { path, body = {}, listing, tickets, challenge }) {
+  if (!who) return strange();
   const had = intents[id];
   if (busy(id)) return run(id);
   const misses = had?.told?.code === "missed" ? (had.misses || 0) + 1 : 0;
@@ -40,22 +42,18 @@ export function want(id, { path, body = {}, listing, tickets, challenge }) {
   return run(id);
 }
 export const forgetIntent = (id) => put(id, null);
-export function forgetAll() {
-  intents = {};
-  keep("intents", null);
-}
 
 // resume goes on with all of which the outcome is not known.
 export const resume = () => Object.keys(intents).filter(busy).forEach(run);
 
 const running = new Set();
 async function run(id) {
-  if (running.has(id)) return;
+  if (!who || running.has(id)) return;
   running.add(id);
   try {
     await alone(id, () => drive(id));
-  } catch (e) {
-    if (busy(id)) set(id, e instanceof Later ? { phase: "lost" } : { told: { code: "problem", message: String(e) } });
+  } catch { // what came of it is not known: the key stays, for when they ask again or are known again
+    if (who && busy(id)) set(id, { phase: "lost" });
   } finally {
     running.delete(id);
   }
@@ -168,8 +166,8 @@ export async function act(thing, method, path, body) {
   changed(thing);
   try {
     return await alone(thing, () => insist(() => ask(method, path, { body }), { during: 30000 }));
-  } catch (e) {
-    return { status: 0, data: { detail: e instanceof Later ? say("lost") : String(e) } };
+  } catch {
+    return { status: 0, data: { detail: say("lost") } };
   } finally {
     acting.delete(thing);
     changed(thing);

@@ -6,6 +6,7 @@ export const dev = document.body.dataset.dev === "true";
 export const cashier = document.body.dataset.cashier;
 
 // What is kept outlives a reload, and is the tab's own; other tabs are told by channel.
+let over = false; // the page begins anew for another shopper
 export function kept(name, otherwise = null) {
   try {
     return JSON.parse(sessionStorage.getItem(name)) ?? otherwise;
@@ -14,41 +15,67 @@ export function kept(name, otherwise = null) {
   }
 }
 export function keep(name, value) {
+  if (over) return;
   if (value == null) sessionStorage.removeItem(name);
   else sessionStorage.setItem(name, JSON.stringify(value));
 }
 
 const channel = "BroadcastChannel" in self ? new BroadcastChannel("doorbuster-shop") : null;
 const hearers = [];
-export const tell = (what, value) => channel?.postMessage({ what, value, by: me() });
+export const tell = (what, value) => channel?.postMessage({ what, value, by: whose });
 export const hear = (what, f) => hearers.push([what, f]);
 // A tab of another shopper says nothing to this one; who there is, and who is new, is for all.
 channel?.addEventListener("message", ({ data: { what, value, by } }) => hearers.forEach(([name, f]) =>
-  name === what && (by === me() || what === "who" || what === "hello") && f(value)));
+  name === what && (by === whose || what === "who" || what === "hello") && f(value)));
 
 // Who the shopper is: a token that came behind #token=, taken out of the address at once,
-// or with --dev a name.
+// or with --dev a name. Whose the page is outlives a token: with the next one of theirs all
+// that they wish for goes on.
 export let who = kept("who");
+export let whose = kept("whose");
+let loaded = false;
+export const idOf = (person) => person.name || person.sub || person.token;
 export function be(person) {
+  if (person && whose !== null && whose !== idOf(person)) return anew(person);
   who = person;
   keep("who", person);
+  if (!person) return;
+  whose = idOf(person);
+  keep("whose", whose);
+  keep("left", null);
 }
+
+// anew makes the page another shopper's, or with --dev nobody's: nothing that was kept stays,
+// and nothing that is under way goes on, which would be in the other's name.
+function anew(person) {
+  const language = kept("language");
+  sessionStorage.clear();
+  keep("language", language);
+  whose = null;
+  be(person);
+  if (!person) keep("left", true); // and does not take who is in another tab
+  over = loaded;
+  if (over) location.reload();
+}
+export const leave = () => anew(null);
 export const me = () => who?.name || who?.sub || "";
 export function arrive() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (token === null) return false;
   history.replaceState(null, "", location.pathname + location.search + "#/");
   if (token === who?.token) return false;
-  sessionStorage.clear(); // another shopper's intents are theirs
   let sub = "";
   try {
     sub = JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).sub;
   } catch { /* the shop will say what is wrong with it */ }
   be({ token, sub });
-  return true;
+  return !over;
 }
+arrive(); // before anything that is kept is read: it may be another's
+loaded = true;
 let stranger = () => {};
 export const whenStranger = (f) => { stranger = f; };
+export const strange = () => stranger();
 
 export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
   (b) => b.toString(16).padStart(2, "0")).join("");
@@ -71,6 +98,7 @@ export class Later extends Error {
 }
 
 export function headersFor(more = {}) {
+  if (over) throw new Error("of another shopper");
   const headers = { "Accept-Language": language, ...more };
   if (who?.token) headers.Authorization = "Bearer " + who.token;
   else if (dev && who?.name) headers["X-Shopper-Id"] = who.name;
@@ -85,6 +113,10 @@ const quiet = new Map();
 // ask sends one request, and gives {status, data, wait}.
 export async function ask(method, path, { body, key, txn, patience = 10000 } = {}) {
   if (!path.startsWith("/v1/")) throw new Error("not of this shop: " + path);
+  if (!who && method !== "GET") { // nobody's wishes are not kept for whoever comes
+    strange();
+    throw new Error("401");
+  }
   const thing = method + " " + path.split("?")[0], left = (quiet.get(thing) || 0) - performance.now();
   if (left > 0) throw new Later("not yet", left);
   const more = {};
@@ -154,7 +186,7 @@ export async function insist(f, { during = 120000, waiting = () => {} } = {}) {
 // alone runs f while nobody else, in no tab of this shopper, does anything about a thing.
 const inTab = new Map();
 export function alone(thing, f) {
-  const name = `doorbuster ${me()} ${thing}`;
+  const name = `doorbuster ${whose} ${thing}`;
   if (navigator.locks) return navigator.locks.request(name, f);
   const next = (inTab.get(name) || Promise.resolve()).then(f);
   inTab.set(name, next.catch(() => {}));

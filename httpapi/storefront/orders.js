@@ -1,6 +1,6 @@
 // The shopper's own orders and places, as they change. One tab that is looked at reads the
 // stream and tells the others; a page that was away asks for all of it again.
-import { alone, ask, headersFor, hear, Later, me, pause, rest, tell, waitOf, who } from "./net.js";
+import { alone, ask, headersFor, hear, Later, pause, rest, tell, waitOf, who } from "./net.js";
 
 export const orders = new Map();
 export let loaded = false;
@@ -100,11 +100,9 @@ export function follow(path, by, failing = () => {}) {
   return stop;
 }
 
-let stop = null, mine = "";
+let stop = null;
 export function streamOn() {
-  if (!who || (stop && mine === me())) return;
-  streamOff();
-  mine = me();
+  if (!who || stop) return;
   let done;
   const until = new Promise((end) => { done = end; });
   let off = () => {};

@@ -3,6 +3,8 @@ package pages
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -324,16 +326,22 @@ func TestStorefrontByToken(t *testing.T) {
 	if err := os.WriteFile(theme, []byte(":root { --brand: #00529b; --radius: 4px; }"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	status, token, errs := nodetest.Tool(t, "", "token", "--sub", "carol", "--key-file", shoppers)
-	if status != 0 {
-		t.Fatal(errs)
+	token := func(more ...string) string {
+		status, out, errs := nodetest.Tool(t, "", append([]string{"token"}, more...)...)
+		if status != 0 {
+			t.Fatal(errs)
+		}
+		return strings.TrimSpace(out)
 	}
+	carol, fresh, dave := token("--sub", "carol", "--key-file", shoppers), token("--sub", "carol", "--ttl", "2h",
+		"--key-file", shoppers), token("--sub", "dave", "--key-file", shoppers)
 	s := nodetest.Start(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin",
 		"127.0.0.1:0", "--log-format", "json", "--stall-timeout", nodetest.Patience.String(), "--storefront",
 		"--storefront-theme", theme, "--shopper-key-file", shoppers, "--ops-key-file", ops})
 	s.AwaitServing()
 	tab := b.Profile().Tab(browser.View{})
-	tab.Go(s.HTTP + "/shop#token=" + strings.TrimSpace(token))
+	n, shop := between(t, s)
+	tab.Go(shop + "/shop#token=" + carol)
 	tab.AwaitText("#me", "carol")
 	tab.Await(`location.hash === "#/"`)
 	tab.AwaitText("h1", "Nothing is on sale")
@@ -344,7 +352,46 @@ func TestStorefrontByToken(t *testing.T) {
 	tab.AwaitText("#me", "carol") // the tab remembers
 	tab.Accessible()
 
-	tab.Forgive("401")
-	tab.Go(s.HTTP + "/shop#token=x.y.z")
+	// What one shopper wishes for is not asked for by the next, in whatever way they come.
+	hangs := func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else nobody sees that who asked has gone
+		<-r.Context().Done()
+	}
+	unwell := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
+	n.turns = []func(w http.ResponseWriter, r *http.Request){hangs, hangs, unwell}
+	s.Token = token("--sub", "olga", "--role", "admin", "--key-file", ops)
+	if a := s.Do("POST", "http://"+s.Admin+"/admin/v1/plan", nodetest.Masks(5), "Authorization", "Bearer "+s.Token,
+		"Content-Type", "application/yaml"); a.Status != 200 {
+		t.Fatal(a.Body)
+	}
+	tab.Forgive("401|status of 503|ERR_ABORTED")
+	wishes := func(number int) {
+		t.Helper()
+		tab.Click("#do-day-mask")
+		s.Eventually(func() bool { return len(n.asked("/grab")) == number }, func() string {
+			return fmt.Sprint(n.asked("/grab"))
+		})
+	}
+	tab.Click("#to-sale")
+	wishes(1)
+	tab.Go("about:blank")
+	tab.Go(shop + "/shop#token=" + dave)
+	tab.AwaitText("#me", "dave")
+	tab.AwaitText("#do-day-mask", "Grab it")
+	wishes(2)
+	tab.Go(shop + "/shop#token=" + carol)
+	tab.AwaitText("#me", "carol")
+	tab.AwaitText("#do-day-mask", "Grab it")
+	// A fresh token of the same shopper goes on with theirs, and with its key.
+	wishes(3)
+	tab.Go(shop + "/shop#token=" + fresh)
+	tab.AwaitText("#l-day-mask", "Pay within")
+	all := n.asked("/grab")
+	if len(all) != 4 || all[2].key != all[3].key || all[1].key == all[2].key || all[0].key == all[1].key {
+		t.Error(all)
+	}
+	s.Expect("day/mask", 4, 1, 0)
+
+	tab.Go(shop + "/shop#token=x.y.z")
 	tab.AwaitText("h1", "Please come through")
 }
