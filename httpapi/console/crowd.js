@@ -142,13 +142,29 @@ function Lists({ query, session }) {
 // everybody's place, which follows from it.
 function verified(draw) {
   if (!draw.seed) return { holds: null, entries: draw.entries };
+  if (draw.cursor) return { holds: hex(sha256(unhex(draw.seed))) === draw.commitment, entries: draw.entries };
   const seed = unhex(draw.seed);
   const ranked = draw.entries.map((e, came) => ({ ...e, came, rank: e.late ? "~" : hex(sha256(Uint8Array.of(...seed, ...ascii(e.order_no)))).slice(0, 16) }));
   ranked.sort((a, b) => (a.rank !== b.rank ? (a.rank < b.rank ? -1 : 1) : a.late ? a.came - b.came : a.order_no < b.order_no ? -1 : 1));
-  return { holds: hex(sha256(seed)) === draw.commitment, entries: ranked };
+  return { holds: hex(sha256(seed)) === draw.commitment, entries: ranked, fair: inOrder(ranked) };
 }
 
-const mostEntries = 100000;
+const gaveBack = ["expired", "cancelled", "voided", "refund_due", "refunded"];
+const nothingLeft = ["drawn", "gone", "sold_out"];
+
+// inOrder reports whether nobody got units after one who asked for no more and for whom nothing
+// was left: but for as many as came back, which go to who is next.
+function inOrder(entries) {
+  let back = entries.filter((e) => gaveBack.includes(e.state)).reduce((sum, e) => sum + e.quantity, 0);
+  let least = Infinity;
+  for (const e of entries) {
+    if (e.state === "waiting" || (e.state === "passed" && nothingLeft.includes(e.why))) least = Math.min(least, e.quantity);
+    else if (!["entered", "left", "passed"].includes(e.state) && e.quantity >= least && (back -= e.quantity) < 0) return false;
+  }
+  return true;
+}
+
+const mostEntries = 100000; // that a page takes in: the file has all, for the command
 
 function Draw({ session, sku }) {
   const draw = useQuery(withQuery(at("sessions", session, "skus", sku, "draw"), { limit: 1 }), { every: 5000 });
@@ -175,9 +191,11 @@ function Draw({ session, sku }) {
     ${all && html`<div role="status"><ul class="checks">
         ${all.holds === null ? html`<li>${t("crowd.not_drawn")}</li>` : html`<li class=${all.holds ? "good" : "bad"}>${t(all.holds ? "crowd.seed_holds" : "crowd.seed_fails")}</li>`}
         ${told && html`<li class=${told === all.commitment ? "good" : "bad"}>${t(told === all.commitment ? "crowd.told_holds" : "crowd.told_fails")}</li>`}
-        ${all.seed && html`<li>${t("crowd.ranked", { n: number(all.entries.length) })}</li>`}</ul></div>
-      <${Table} of=${t("crowd.draw")} rows=${all.entries.map((e, i) => ({ ...e, place: i + 1 }))} rowKey=${(e) => e.order_no} empty=${t("crowd.nobody")} columns=${[
-        { title: t("crowd.place"), number: true, cell: (e) => number(e.place), sort: (e) => e.place },
+        ${all.seed && !all.cursor && html`<li class=${all.fair ? "good" : "bad"}>${t(all.fair ? "crowd.order_holds" : "crowd.order_fails")}</li>
+          <li>${t("crowd.ranked", { n: number(all.entries.length) })}</li>`}
+        ${all.cursor && html`<li class="warn">${t("crowd.cut", { n: number(all.entries.length) })}</li>`}</ul></div>
+      <${Table} of=${t("crowd.draw")} rows=${all.entries.map((e, i) => ({ ...e, place: all.seed && !all.cursor ? i + 1 : undefined }))} rowKey=${(e) => e.order_no} empty=${t("crowd.nobody")} columns=${[
+        { title: t("crowd.place"), number: true, cell: (e) => (e.place ? number(e.place) : "–"), sort: (e) => e.place },
         { title: t("crowd.order"), cell: (e) => html`<a href=${`/orders/${e.order_no}`}><code>${e.order_no}</code></a>` },
         { title: t("crowd.units"), number: true, cell: (e) => number(e.quantity), sort: (e) => e.quantity },
         { title: t("crowd.state"), cell: (e) => html`<${State} group="entry" is=${e.state} />`, sort: (e) => e.state },

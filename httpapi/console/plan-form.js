@@ -3,7 +3,7 @@
 
 import { html, useEffect, useMemo, useState } from "./html.js";
 import { at, get, useQuery, withQuery } from "./api.js";
-import { has, money, named, t } from "./words.js";
+import { decimals, has, money, named, t } from "./words.js";
 import { Asked, Card, Field, Form, Table } from "./parts.js";
 import { Review, useReview } from "./review.js";
 import "./words-plan.js";
@@ -42,15 +42,8 @@ function write(to, names, values) {
 
 // Money is written as people write it, and in minor units in a plan.
 
-const digits = (currency) => {
-  try {
-    return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
-  } catch {
-    return 2;
-  }
-};
-const minor = (text, currency) => Math.round(Number(text) * 10 ** digits(currency));
-const major = (amount, currency) => (amount / 10 ** digits(currency)).toFixed(digits(currency));
+const minor = (text, currency) => Math.round(Number(text) * 10 ** decimals(currency));
+const major = (amount, currency) => (amount / 10 ** decimals(currency)).toFixed(decimals(currency));
 
 // Times are by the clocks of the sale.
 
@@ -167,7 +160,7 @@ function Listing({ form, names, currency, isNew, onRemove, plays }) {
     <div class="fields">
       ${isNew ? html`<${Field} label=${t("field.sku")} required list="plan-products" spellcheck=${false} maxlength="64" ...${form.of("sku")} />`
         : html`<div class="field"><span class="hint">${t("planpart.products")}</span><span>${names}</span></div>`}
-      <${Field} label=${currency ? t("plan.price_in", { currency }) : t("field.price")} kind="number" min="0" step=${10 ** -digits(currency)} required ...${form.of("price")} />
+      <${Field} label=${currency ? t("plan.price_in", { currency }) : t("field.price")} kind="number" min="0" step=${10 ** -decimals(currency)} required ...${form.of("price")} />
       <${Field} label=${t("field.stock")} hint=${form.hint} ...${count} required ...${form.of("stock")} />
       ${isNew && onRemove && html`<button type="button" class="remove" onClick=${onRemove}>${t("plan.remove")}</button>`}
     </div>
@@ -184,7 +177,7 @@ const NewProduct = ({ form, onRemove }) => html`<fieldset class="item"><legend>$
   <${Field} label=${t("plan.name_en")} maxlength="1024" ...${form.of("en")} />
   <${Field} label=${t("plan.name_zh")} maxlength="1024" ...${form.of("zh")} />
   <${Field} label=${t("field.currency")} required maxlength="3" spellcheck=${false} ...${form.of("currency")} />
-  <${Field} label=${t("field.list_price")} kind="number" min="0" step=${10 ** -digits(form.values.currency)} ...${form.of("list_price")} />
+  <${Field} label=${t("field.list_price")} kind="number" min="0" step=${10 ** -decimals(form.values.currency)} ...${form.of("list_price")} />
   <button type="button" class="remove" onClick=${onRemove}>${t("plan.remove")}</button></div></fieldset>`;
 
 // useValues keeps nested values, and gives forms of them for fields.

@@ -103,6 +103,9 @@ add({
   "crowd.seed_fails": ["✗ The seed is not the one that was committed to.", "✗ 种子与承诺值不一致。"],
   "crowd.told_holds": ["✓ The commitment is the one that was told beforehand.", "✓ 承诺值与事先公布的一致。"],
   "crowd.told_fails": ["✗ The commitment is not the one that was told beforehand.", "✗ 承诺值与事先公布的不一致。"],
+  "crowd.order_holds": ["✓ Units went by the places: nobody who was passed over for want of units came before.", "✓ 按名次分配：无因数量不足而落选者排在获得者之前。"],
+  "crowd.order_fails": ["✗ Units did not go by the places: somebody who was passed over came before (unless stock was added later).", "✗ 未按名次分配：有落选者排在获得者之前（除非之后追加了库存）。"],
+  "crowd.cut": ["The list is cut off after {n} entrants: places can't be worked out here. Take the file, and doorbuster draw verify.", "名单只读取了前 {n} 位，此处无法计算名次。请下载文件并用 doorbuster draw verify 验证。"],
   "crowd.ranked": ["The places of {n} entrants, worked out here from the seed:", "由种子在此计算的 {n} 位参与者名次："],
 
   "crowd.bargains": ["Bargains", "砍价"],

@@ -55,10 +55,21 @@ export function span(seconds) {
   return hours < 48 ? `${hours}:${rest}` : t("word.days", { n: Math.floor(hours / 24) });
 }
 
+// Currencies without decimals, with one, and so on, two left out: those of ISO 4217, by which
+// the API counts. Browsers go by what is in use, and leave the rials and dinars none.
+const unusual = ["BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF", "", "",
+  "BHD IQD JOD KWD LYD OMN TND", "CLF UYW"];
+
+// decimals gives how many a currency's amounts have.
+export function decimals(currency) {
+  const n = unusual.findIndex((all) => all.split(" ").includes(currency));
+  return n < 0 ? 2 : n;
+}
+
 export function money(amount, currency) {
+  const n = decimals(currency);
   try {
-    const format = new Intl.NumberFormat(tag(), { style: "currency", currency });
-    return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
+    return new Intl.NumberFormat(tag(), { style: "currency", currency, minimumFractionDigits: n, maximumFractionDigits: n }).format(amount / 10 ** n);
   } catch {
     return `${amount} ${currency}`; // no currency that this browser knows
   }

@@ -5,7 +5,7 @@ import { acts, busy, intent, want } from "./intents.js";
 import { ask, insist, kept } from "./net.js";
 import { follow, loaded, newest, orders, take } from "./orders.js";
 import { badge, blank, button, change, holding, nothing, path, picture, ticketed, ticking, turning, up } from "./views.js";
-import { at, language, money, say, state } from "./words.js";
+import { at, language, locale, money, say, state } from "./words.js";
 import { ascii, hex, sha256, unhex } from "./work.js";
 
 const ms = (time) => Date.parse(time);
@@ -165,6 +165,7 @@ export function drawPage(main, session, sku, name, again) {
   show(main, [up("", "sale"), { key: "d", is: [d.state, d.entries.length, d.undecided, language], make: () => drawn(d, name(at_), at_) }]);
 }
 
+const mostEntries = 20000; // that a page takes in
 async function readDraw({ session, sku }) {
   const base = path({ session, sku }) + "/draw";
   let all = [], d, status;
@@ -172,9 +173,10 @@ async function readDraw({ session, sku }) {
     ({ data: d, status } = await insist(() => ask("GET", base + (cursor ? "?cursor=" + encodeURIComponent(cursor) : ""))));
     if (status !== 200) return { state: "done", none: d?.detail || String(status) };
     all = all.concat(d.entries || []);
-    if (!(cursor = d.cursor) || all.length >= 20000) break;
+    if (!(cursor = d.cursor) || all.length >= mostEntries) break;
   }
   d.entries = all;
+  d.cut = Boolean(d.cursor);
   if (d.seed) {
     const seed = unhex(d.seed);
     d.holds = hex(sha256(seed)) === d.commitment;
@@ -182,9 +184,23 @@ async function readDraw({ session, sku }) {
     all.forEach((e, n) => { e.came = n; });
     all.sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : a.late ? a.came - b.came
       : a.order_no < b.order_no ? -1 : 1));
+    d.fair = inOrder(all);
   }
   return d;
 }
+
+// inOrder reports whether nobody got units after one who asked for no more and was passed over:
+// but for as many as came back, which go to who is next.
+function inOrder(entries) {
+  let back = 0, least = Infinity;
+  for (const e of entries) if (gaveBack.includes(e.state)) back += e.quantity;
+  for (const e of entries) {
+    if (e.state === "waiting" || (e.state === "passed" && e.why === "sold_out")) least = Math.min(least, e.quantity);
+    else if (!["entered", "left", "passed"].includes(e.state) && e.quantity >= least && (back -= e.quantity) < 0) return false;
+  }
+  return true;
+}
+const gaveBack = ["expired", "cancelled", "voided", "refund_due", "refunded"];
 
 function drawn(d, l, at_) {
   const seen = kept("commitments", {})[path(at_)];
@@ -193,12 +209,13 @@ function drawn(d, l, at_) {
   return h("section", { cls: "panel" }, h("h1", {}, say("drawOf", { n: l.name })),
     !d.seed && h("p", {}, say("notDrawn")),
     d.seed && h("ul", { cls: "checks" }, check(d.holds, say("proofSeed")), seen && check(seen === d.commitment,
-      say("proofBefore")), check(true, say("proofRank")),
-    mine >= 0 && h("li", {}, say("proofMine", { r: mine + 1, n: d.entries.length, s: d.stock }))),
+      say("proofBefore")), d.cut ? h("li", {}, say("proofCut", { n: d.entries.length.toLocaleString(locale()) }))
+      : check(d.fair, say(d.fair ? "proofRank" : "proofUnfair")),
+    mine >= 0 && !d.cut && h("li", {}, say("proofMine", { r: mine + 1, n: d.entries.length, s: d.stock }))),
     h("dl", {}, pair(say("commitment"), h("code", {}, d.commitment)), pair(say("seed"), d.seed && h("code", {}, d.seed))),
     d.entries.length > 0 && h("div", { cls: "scroll", tabindex: 0 }, h("table", {},
       h("thead", {}, h("tr", {}, [say("rank"), say("order"), say("outcome")].map((t) => h("th", { scope: "col" }, t)))),
       h("tbody", {}, d.entries.slice(0, 200).map((e, n) => h("tr", { cls: orders.has(e.order_no) ? "mine" : "" },
-        h("td", {}, String(n + 1)), h("td", {}, h("code", {}, e.order_no)),
+        h("td", {}, d.cut ? "–" : String(n + 1)), h("td", {}, h("code", {}, e.order_no)),
         h("td", {}, state(e.state) + (e.late ? " · " + say("late") : ""))))))));
 }

@@ -120,7 +120,10 @@ const both = {
   seed: ["Seed", "种子"],
   proofSeed: ["The seed is the one that was committed to", "种子与事先的承诺一致"],
   proofBefore: ["The commitment is the one that this page saw before the draw", "承诺值与本页抽签前所见一致"],
-  proofRank: ["Every rank was worked out again on this device", "已在本机重新计算每个名次"],
+  proofRank: ["Every rank was worked out again on this device, and the units went by rank", "已在本机重新计算每个名次，且按名次分配"],
+  proofUnfair: ["By the ranks, worked out on this device, somebody who was passed over came first (unless stock was added later)",
+    "按本机计算的名次，有未获得者排在获得者之前（除非之后追加了库存）"],
+  proofCut: ["The list is cut off after {n} entries: ranks and outcomes can't be checked on this page", "名单只读取了前 {n} 条，本页无法核对名次和结果"],
   proofMine: ["Your rank: {r} of {n}, for {s} units", "你的名次：{r} / {n}，共 {s} 件"],
   rank: ["Rank", "名次"],
   outcome: ["Outcome", "结果"],
@@ -148,14 +151,23 @@ export function say(name, fill = {}) {
 
 export const state = (of) => say(of === "left" ? "left_" : of);
 
+// Currencies without decimals, with one, and so on, two left out: those of ISO 4217, by which
+// the shop counts. Browsers go by what is in use, and leave the rials and dinars none.
+const unusual = ["BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF", "", "",
+  "BHD IQD JOD KWD LYD OMN TND", "CLF UYW"];
+function decimals(currency) {
+  const n = unusual.findIndex((all) => all.split(" ").includes(currency));
+  return n < 0 ? 2 : n;
+}
+
 const formats = new Map();
 export function money(minor, currency) {
-  const key = language + currency;
+  const key = language + currency, n = decimals(currency);
   if (!formats.has(key)) {
-    formats.set(key, new Intl.NumberFormat(locale(), { style: "currency", currency, currencyDisplay: "narrowSymbol" }));
+    formats.set(key, new Intl.NumberFormat(locale(), { style: "currency", currency, currencyDisplay: "narrowSymbol",
+      minimumFractionDigits: n, maximumFractionDigits: n }));
   }
-  const format = formats.get(key);
-  return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+  return formats.get(key).format(minor / 10 ** n);
 }
 
 const times = () => new Intl.DateTimeFormat(locale(), { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",

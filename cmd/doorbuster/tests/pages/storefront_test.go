@@ -1,6 +1,8 @@
 package pages
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -307,6 +309,59 @@ sales:
 	}
 	s.Eventually(func() bool { c := s.Counts("day/wine"); return c.Held == 1 },
 		func() string { return "nobody was drawn" })
+
+	// One whose outcomes are swapped does not hold; of a part that is all a page takes in nothing is said.
+	for says, tampers := range map[string]string{
+		"有未获得者排在获得者之前":   `const [a, b] = d.entries; [a.state, b.state, a.why, b.why] = [b.state, a.state, b.why, a.why]`,
+		"只读取了前 20,000 条": `d.entries = Array.from({length: 20000}, () => ({...d.entries[0]})); d.cursor = "more"`,
+	} {
+		bob.Go(s.HTTP + "/shop#/")
+		bob.Reload()
+		bob.AwaitText("#me", "bob")
+		browser.Value[bool](bob, `(() => {
+			const asked = fetch;
+			window.fetch = async (...what) => {
+				const r = await asked(...what);
+				if (!what[0].endsWith("/draw")) return r;
+				const d = await r.json();
+				`+tampers+`;
+				return new Response(JSON.stringify(d));
+			};
+			return true;
+		})()`)
+		bob.Go(s.HTTP + "/shop#/draw/day/wine")
+		bob.AwaitText(".checks", says)
+		bob.Await(`document.querySelectorAll(".checks .yes").length === 2`)
+	}
+	dead := s.HTTP + "/shop#/b/AAAAAAAAAAAAAAAA"
+	bob.Forgive("status of 404")
+	bob.Go(dead)
+	bob.AwaitText("main", "No bargain has this code")
+
+	// Times are exact to what the shop writes, which leaves zeros at the end out.
+	if !browser.Value[bool](alice, `import("/shop/orders.js").then(({orders, take}) => {
+		for (const [state, at] of [["paid", "00.357Z"], ["held", "00.35Z"]]) {
+			take([{order_no: "x", session: "x", sku: "x", state, changed_at: "2026-01-01T00:00:" + at}], true);
+		}
+		const {state} = orders.get("x");
+		return orders.delete("x") && state === "paid";
+	})`) {
+		t.Error("an order as it was has taken the place of what became of it")
+	}
+	// SHA-256 of each length that pads in its own way.
+	sums := map[string]string{}
+	for n := range 130 {
+		sum := sha256.Sum256([]byte(strings.Repeat("x", n)))
+		sums[strings.Repeat("x", n)] = hex.EncodeToString(sum[:])
+	}
+	want, err := json.Marshal(sums)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wrong := browser.Value[int](alice, `import("/shop/work.js").then(({ascii, hex, sha256}) =>
+		Object.entries(`+string(want)+`).filter(([text, sum]) => hex(sha256(ascii(text))) !== sum).length)`); wrong > 0 {
+		t.Errorf("%d sums of SHA-256 are wrong", wrong)
+	}
 }
 
 // TestStorefrontByToken: without --dev a shopper comes with a token behind the #, which
