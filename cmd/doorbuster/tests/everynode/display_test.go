@@ -88,13 +88,14 @@ func TestStockNeverRisesForAHopper(t *testing.T) {
 					}
 				})
 			}
+			end := func() { done.Store(true); busy.Wait() }
+			defer end() // also where too little happens
 			enough := func() bool { return granted.Load() >= 100 && cancelled.Load() >= 20 && shown.Load() >= 100 }
 			began := time.Now()
 			f.Eventually(func() bool {
 				return done.Load() || time.Since(began) > 2*time.Second && enough()
 			}, "too little happens to show anything")
-			done.Store(true)
-			busy.Wait()
+			end()
 			t.Logf("%d granted, %d cancelled; %d looks, %d more could not be answered", granted.Load(),
 				cancelled.Load(), shown.Load(), unsure.Load())
 		})

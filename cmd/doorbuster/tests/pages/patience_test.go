@@ -172,7 +172,7 @@ func TestOneWishIsOneOrder(t *testing.T) {
 		}
 	}
 	if n.most != 1 || len(all) < 5 {
-		t.Errorf("%d grabs, %d at once", len(all), n.most)
+		t.Fatalf("%d grabs, %d at once", len(all), n.most)
 	}
 	if wait := all[3].at.Sub(all[2].at); wait < 2*time.Second {
 		t.Errorf("asked again after %s, told to wait 2s", wait)
