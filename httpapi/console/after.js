@@ -4,7 +4,7 @@
 import { html } from "./html.js";
 import { at, change, may, useQuery, withQuery } from "./api.js";
 import { go } from "./route.js";
-import { money, named, number, span, t } from "./words.js";
+import { money, named, number, span, t, tag } from "./words.js";
 import { Ask, Asked, Card, Empty, Facts, State, Table, Time } from "./parts.js";
 import { endOf, over, stateOf } from "./steps.js";
 import "./words-names.js";
@@ -36,8 +36,8 @@ function Bars({ of, label, share }) {
     <b>${number(n)}</b>${share && html`<small class="hint">${percent(n / most)}</small>`}</li>`)}</ul>`;
 }
 
-const percent = (part) => `${(100 * part).toLocaleString(undefined, { maximumFractionDigits: part < 0.1 ? 2 : 0 })}%`;
-const lasted = (seconds) => (seconds === undefined || seconds === null ? null : seconds < 60 ? t("after.seconds", { n: seconds.toLocaleString(undefined, { maximumFractionDigits: 1 }) }) : span(seconds));
+const percent = (part) => `${number(100 * part, part < 0.1 ? 2 : 0)}%`;
+const lasted = (seconds) => (seconds === undefined || seconds === null ? null : seconds < 60 ? t("after.seconds", { n: number(seconds, 1) }) : span(seconds));
 const byCount = (counts) => Object.entries(counts).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]);
 
 function Forecast({ of: { forecast, funnel } }) {
@@ -73,7 +73,7 @@ const Listings = ({ of }) => html`<${Card} title=${t("after.listings")}>
   ]} />
 <//>`;
 
-const ms = (n) => `${n.toLocaleString(undefined, n < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: n < 10 ? 1 : 0 })} ms`;
+const ms = (n) => `${n.toLocaleString(tag(), n < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: n < 10 ? 1 : 0 })} ms`;
 
 function Doors({ of: { doors } }) {
   const reasons = byCount(doors.reasons);

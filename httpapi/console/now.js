@@ -67,9 +67,9 @@ function Group() {
   return html`<${Facts} of=${[
     [t("now.leader"), data.leader || html`<span class="bad">${t("shell.no_leader")}</span>`],
     [t("now.zones"), data.nodes.length > 1 && zones.join(", ")],
-    [t("now.zone_ack"), data.zone_ack.mode && `${data.zone_ack.mode} · ${t("zoneack." + data.zone_ack.state)}`],
+    [t("now.zone_ack"), data.zone_ack.mode && `${t("zonemode." + data.zone_ack.mode)} · ${t("zoneack." + data.zone_ack.state)}`],
     [t("now.lag"), data.nodes.length > 1 && t("now.entries", { n: number(behind) })],
-    [t("now.fsync"), data.fsync_ms > 0 && `${data.fsync_ms.toLocaleString(undefined, { maximumFractionDigits: 1 })} ms`],
+    [t("now.fsync"), data.fsync_ms > 0 && `${number(data.fsync_ms, 1)} ms`],
     [t("now.answered"), data.answered_by],
   ].filter(([, value]) => value)} />`;
 }

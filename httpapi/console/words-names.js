@@ -111,6 +111,9 @@ add({
   "reason.review_held": ["held by the second look", "复核保留"],
   "reason.review_rejected": ["rejected by the second look", "复核拒绝"],
 
+  "zonemode.require": ["required", "必须"],
+  "zonemode.prefer": ["preferred", "优先"],
+  "zonemode.off": ["off", "关闭"],
   "zoneack.off": ["a quorum is waited for, in whatever zones", "等待法定多数，不限机房"],
   "zoneack.holding": ["another zone has all that was told", "另一机房已有全部确认"],
   "zoneack.degraded": ["another zone lags", "另一机房落后"],

@@ -38,12 +38,18 @@ export const has = (key) => key in all;
 export const named = (text) => (text && (text[language.value] ?? text.en ?? Object.values(text)[0])) || "";
 
 export const tag = () => tags[language.value];
-export const number = (n) => (n ?? 0).toLocaleString(tag());
+export const number = (n, most = 3) => (n ?? 0).toLocaleString(tag(), { maximumFractionDigits: most });
 
 const day = { year: "numeric", month: "short", day: "numeric" };
 const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 export const clockTime = (ms) => new Date(ms).toLocaleTimeString(tag(), time);
 export const moment = (ms) => new Date(ms).toLocaleString(tag(), { ...day, ...time });
+
+// instant gives in UTC, as the API has it, what a clock here shows; "" for what is no time.
+export function instant(local) {
+  const ms = Date.parse(local || "");
+  return Number.isNaN(ms) ? "" : new Date(ms).toISOString();
+}
 
 // span says how long something is, from seconds.
 export function span(seconds) {

@@ -97,6 +97,7 @@ function frame() {
   $("brand").textContent = say("shop");
   $("skip").textContent = say("skip");
   const at = location.hash.slice(2).split("/")[0];
+  $("nav").setAttribute("aria-label", say("shop"));
   show($("nav"), [["", "sale"], ["orders", "orders"]].map(([to, word]) => ({ key: "n" + word, is: [language, at],
     make: () => h("a", { id: "to-" + word, href: "#/" + to, "aria-current": at === to || (to && at === "order") ? "page"
       : null }, say(word)) })));

@@ -1,6 +1,7 @@
 // The shop's time. It is asked for, not believed of the phone: half of the way there and
 // back is added, the quickest answer counts, and after a sleep it is asked for anew.
 import { ask, pause, Later } from "./net.js";
+import { say } from "./words.js";
 
 let base = Date.now() - performance.now();
 let quickest = Infinity;
@@ -43,6 +44,6 @@ const two = (n) => String(n).padStart(2, "0");
 export function countdown(to) {
   const s = Math.max(0, Math.ceil((to - now()) / 1000));
   const days = Math.floor(s / 86400);
-  return (days ? days + "d " : "") + (s >= 3600 ? two(Math.floor(s / 3600) % 24) + ":" : "") +
+  return (days ? days + say("day") + " " : "") + (s >= 3600 ? two(Math.floor(s / 3600) % 24) + ":" : "") +
     two(Math.floor(s / 60) % 60) + ":" + two(s % 60);
 }

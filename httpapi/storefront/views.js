@@ -4,7 +4,7 @@ import { h, show } from "./dom.js";
 import { act, acts, busy, forgetIntent, intent, solve, want } from "./intents.js";
 import { cashier, dev, keep, kept, tell } from "./net.js";
 import { of, take } from "./orders.js";
-import { about, language, money, say, span, state } from "./words.js";
+import { about, language, locale, money, say, span, state } from "./words.js";
 
 const ms = (time) => Date.parse(time);
 export const path = (l) => `/v1/sessions/${l.session}/skus/${l.sku}`;
@@ -101,7 +101,7 @@ function stock(l) {
   const most = Math.max(l.stock, kept("most", {})[path(l)] || 0);
   keep("most", { ...kept("most", {}), [path(l)]: most });
   if (l.draw || !most) return null;
-  const text = say("left", { n: l.stock.toLocaleString() });
+  const text = say("left", { n: l.stock.toLocaleString(locale()) });
   return h("p", { cls: "stock" }, h("progress", { max: most, value: l.stock,
     "aria-label": text }), h("span", {}, text));
 }

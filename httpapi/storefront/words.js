@@ -134,7 +134,7 @@ const both = {
   time: ["Shop's time", "商店时间"],
   gotIt: ["Yours", "已抢到"],
   problem: ["This can't be done: {d}", "无法完成：{d}"],
-  second: ["s", "秒"], minute: ["min", "分钟"],
+  second: ["s", "秒"], minute: ["min", "分钟"], day: ["d", "天"],
 };
 
 export let language = "en";
