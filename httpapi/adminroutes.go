@@ -158,7 +158,8 @@ var adminRoutes = []adminRoute{
 		about{"login", "Have a browser keep an operator's token",
 			"In a cookie that scripts can't read (HttpOnly, Secure, SameSite=Strict) and that ends with the token. " +
 				"Requests by it that change something need the header Doorbuster-Csrf with the csrf of the answer, " +
-				"and come from a page of this address. Programs go on with their bearer token.", ""}},
+				"and come from a page of this address. Programs go on with their bearer token; one of a supplier " +
+				"is refused (403).", ""}},
 	{"POST", "/console/logout", auth.Anybody, noBody, command, same,
 		asking((*AdminServer).logout).giving(wire.Bodies{wire.JSON: {wire.ConsoleSession{}}}),
 		about{"logout", "Have a browser forget the token", "The token stays good until it expires.", ""}},

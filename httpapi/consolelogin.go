@@ -61,6 +61,12 @@ func (s *AdminServer) login(w http.ResponseWriter, r *http.Request, _ *none) err
 		s.log.Info("console login refused", "address", r.RemoteAddr, "reason", err.Error())
 		return refuse(unauthorized, err.Error())
 	}
+	if !who.Role.Covers(auth.Viewer) {
+		s.log.Info("console login refused", "operator", string(who.Subject), "address", r.RemoteAddr,
+			"reason", "a supplier's token")
+		return refuse(forbidden, "The console is for operators: viewers, operators and admins. A token with the role "+
+			string(who.Role)+" is for its supplier's products, by the API and doorbuster products.")
+	}
 	http.SetCookie(w, cookieOf(token, who.Expires()))
 	s.log.Info("console login", "operator", string(who.Subject), "address", r.RemoteAddr)
 	return s.reply(w, sessionOfToken(who, token))

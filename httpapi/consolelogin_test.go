@@ -133,6 +133,11 @@ func TestBadLogins(t *testing.T) {
 		c.Dev, c.Tokens = false, auth.Keys{Secret: testSecret}
 	})
 	token := opsToken(t, testSecret, auth.Viewer, time.Hour)
+	suppliers, err := auth.Claims{Audience: auth.Operators, Subject: "feed", Role: auth.Supplier, Supplier: "acme",
+		TTL: time.Hour}.Sign(testSecret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		body, site string
 		status     int
@@ -144,6 +149,7 @@ func TestBadLogins(t *testing.T) {
 		"of another key":       {`{"token":"` + opsToken(t, otherSecret, auth.Admin, time.Hour) + `"}`, "same-origin", 401, "unauthorized"},
 		"of a page of others":  {`{"token":"` + token + `"}`, "cross-site", 403, "cross-site"},
 		"of nobody's page":     {`{"token":"` + token + `"}`, "", 403, "cross-site"},
+		"of a supplier":        {`{"token":"` + suppliers + `"}`, "same-origin", 403, "forbidden"},
 		"longer than a cookie": {`{"token":"` + strings.Repeat("x", maxCookieToken+1) + `"}`, "same-origin", 400, "malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,7 +66,7 @@ export async function request(path, { method = "GET", body, type, key, accept = 
   }
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
-  if (response.status === 401 && who.value) who.set(null);
+  if (response.status === 401 && who.value) known(null);
   const refused = new Refused(response.status, problem);
   refused.after = Number(response.headers.get("Retry-After")) || 0;
   throw refused;
@@ -115,7 +115,12 @@ export async function change(method, path, body, { type = "application/json", ac
   }
 }
 
-// Logging in and out.
+// Logging in and out. Whoever comes next does not see what those before them were told.
+
+function known(session) {
+  queries.clear();
+  who.set(session);
+}
 
 export async function lookWho() {
   try {
@@ -128,13 +133,12 @@ export async function lookWho() {
 
 export async function login(token) {
   const response = await request("/console/login", { method: "POST", body: JSON.stringify({ token }), type: "application/json" });
-  who.set(await response.json());
+  known(await response.json());
 }
 
 export async function logout() {
   await request("/console/logout", { method: "POST" });
-  queries.clear();
-  who.set(null);
+  known(null);
 }
 
 // Questions that are asked again and again. Whoever asks the same shares the answer.

@@ -118,12 +118,14 @@ function Shown({ view, ...props }) {
   const [error, reset] = useErrorBoundary((broken) => console.error(broken));
   useEffect(() => {
     let here = true;
-    reset();
     if (view) {
       view.load().then((file) => here && set({ view, View: file.View }), (failed) => here && set({ view, failed }));
     }
     return () => (here = false);
   }, [view]);
+  useEffect(() => { // what has failed may be of the address before
+    reset();
+  }, [view, props.path, props.query.toString()]);
   if (!view) return html`<${Missing} />`;
   const failed = error || (loaded.view === view && loaded.failed);
   if (failed) {
@@ -132,6 +134,14 @@ function Shown({ view, ...props }) {
   }
   return loaded.view === view ? html`<${loaded.View} key=${view.name} ...${props} />` : html`<${Loading} />`;
 }
+
+// What was said in a view goes with it: at once, so that what is said of the move stays.
+let left = whereIs(place.value).view;
+place.listen(() => {
+  const { view } = whereIs(place.value);
+  if (view !== left) said("");
+  left = view;
+});
 
 function Inside({ session }) {
   const { view, path, query } = whereIs(useStore(place));
@@ -146,7 +156,6 @@ function Inside({ session }) {
   useEffect(() => { // the focus goes along to another view, but for the first
     if (came.current) main.current.focus({ preventScroll: true });
     came.current = true;
-    said("");
   }, [view]);
   useEffect(() => {
     const press = (event) => {

@@ -4,7 +4,7 @@
 import { html, useState } from "./html.js";
 import { Refused, at, change, lines, may, refresh, save, useCluster, useQuery, usePages, withQuery } from "./api.js";
 import { setQuery } from "./route.js";
-import { money, named, number, t } from "./words.js";
+import { instant, money, named, number, t } from "./words.js";
 import { Ask, Asked, Card, Danger, Empty, Facts, Field, Form, Pages, Problem, State, Table, Time, said, useDoing, useFields } from "./parts.js";
 import "./words-names.js";
 import "./words-goods.js";
@@ -74,7 +74,6 @@ function Suppliers() {
 }
 
 const formats = ["auto", "csv", "ndjson", "json", "shopify", "woocommerce", "magento"];
-const instant = (local) => local && new Date(local).toISOString();
 const counted = (r) => t("goods.imported", { supplier: r.supplier, rows: number(r.rows), fresh: number(r.new), changed: number(r.changed), gone: number(r.gone) });
 
 // Bring takes a supplier's catalogue in, or holds its figures against ours.

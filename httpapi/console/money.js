@@ -4,7 +4,7 @@
 import { html, useState } from "./html.js";
 import { Refused, at, change, lines, may, refresh, save, useQuery, usePages, withQuery } from "./api.js";
 import { go } from "./route.js";
-import { money, moment, number, t } from "./words.js";
+import { instant, moment, money, number, t } from "./words.js";
 import { Ask, Asked, Card, Empty, Facts, Field, Pages, Problem, Table, Time, said, useDoing, useFields } from "./parts.js";
 import { ofMoney } from "./alarms.js";
 import "./words-names.js";
@@ -46,7 +46,6 @@ async function run(file, query, tell) {
 }
 
 const formats = ["auto", "csv", "wechat", "alipay", "paypal", "stripe", "adyen", "map"];
-const instant = (local) => local && new Date(local).toISOString();
 
 function Upload() {
   const form = useFields({ file: null, from: "", to: "", format: "auto", map: "", note: "" });

@@ -4,7 +4,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "./html.js";
 import { at, change, get, keep, may, now, request, useQuery, usePages, withQuery } from "./api.js";
 import { go, setQuery } from "./route.js";
-import { money, moment, number, t } from "./words.js";
+import { instant, moment, money, number, t } from "./words.js";
 import { Ask, Asked, Card, Danger, Empty, Facts, Field, Form, Loading, Pages, Problem, State, Table, Time, said, useDoing, useFields } from "./parts.js";
 import "./words-names.js";
 import "./words-orders.js";
@@ -120,8 +120,6 @@ const states = ["held", "paid", "expired", "cancelled", "voided", "refund_due", 
 const filters = ["state", "shopper", "session", "sku", "from", "to"];
 const mostChoices = 200; // sessions to choose from; of more, one is written
 const pageRows = 500;
-
-const instant = (local) => local && new Date(local).toISOString();
 
 // asks gives the API's parameters of those of the address.
 const asks = (query) => ({ ...Object.fromEntries(filters.map((name) => [name, query.get(name)])), from: instant(query.get("from")), to: instant(query.get("to")), newest: true });

@@ -245,18 +245,34 @@ export function Ask({ label, of, title, text, fields = [], note = true, yes, don
     ${open && html`<${Asking} ...${{ label, title, text, fields, note, yes, done, onDo, onClose: () => setOpen(false) }} />`}`;
 }
 
-function Asking({ label, title, text, fields, note, yes, done, onDo, onClose }) {
-  const form = useFields({ ...Object.fromEntries(fields.map(([name, props]) => [name, props.value ?? ""])), note: "" });
-  const send = async () => {
-    const values = { ...form.values, note: form.values.note.trim() };
+// useChange runs a change that a dialog asks for: it says what came of it, and closes the dialog.
+// Where somebody has closed it meanwhile, what went wrong is said where all is.
+function useChange(onDo, onClose, done) {
+  const open = useRef(true);
+  useLayoutEffect(() => () => {
+    open.current = false;
+  }, []);
+  return async ({ ...values }) => {
+    values.note = values.note.trim();
     if (!values.note) delete values.note;
-    const answer = await onDo(values);
-    onClose();
+    let answer;
+    try {
+      answer = await onDo(values);
+    } catch (error) {
+      if (!open.current) said(error.message, true);
+      throw error;
+    }
+    if (open.current) onClose();
     said(outcome(answer, done));
   };
+}
+
+function Asking({ label, title, text, fields, note, yes, done, onDo, onClose }) {
+  const form = useFields({ ...Object.fromEntries(fields.map(([name, props]) => [name, props.value ?? ""])), note: "" });
+  const send = useChange(onDo, onClose, done);
   return html`<${Dialog} title=${title || label} onClose=${onClose}>
     ${text && html`<p>${text}</p>`}
-    <${Form} className="stack" onDo=${send} label=${yes || label}>
+    <${Form} className="stack" onDo=${() => send(form.values)} label=${yes || label}>
       ${fields.map(([name, props]) => html`<${Field} ...${props} ...${form.of(name)} />`)}
       ${note && html`<${Field} label=${t("word.note")} maxlength="300" ...${form.of("note")} />`}
     <//>
@@ -273,13 +289,10 @@ export function Danger({ label, name, title, text, fields = [], done, onDo, disa
 
 function Certain({ label, name, title, text, fields, done, onDo, children, onClose }) {
   const form = useFields({ ...Object.fromEntries(fields.map(([field, props]) => [field, props.value ?? ""])), note: "", typed: "" });
-  const doing = useDoing(async () => {
+  const send = useChange(onDo, onClose, done);
+  const doing = useDoing(() => {
     const { typed, ...values } = form.values;
-    values.note = values.note.trim();
-    if (!values.note) delete values.note;
-    const answer = await onDo(values);
-    onClose();
-    said(outcome(answer, done));
+    return send(values);
   });
   return html`<${Dialog} title=${title || label} onClose=${onClose} grave>
     <form class="stack" onSubmit=${(event) => event.preventDefault()}>

@@ -57,7 +57,8 @@ sales:
 	tab.AwaitText("#to-said", "Saved")
 	tab.Reload()
 	tab.Await(`document.querySelector(".fields [name=street]").value === ` + strconv.Quote(script))
-	tab.Await(`!window.owned && !document.querySelector("main img, main script")`)
+	// The policy forbids the script of such a name, so that only what is in the page tells.
+	tab.Await(`!document.querySelector("body img, main script")`)
 	tab.Accessible()
 }
 

@@ -129,9 +129,7 @@ func TestPlanByForm(t *testing.T) {
 	if a := s.Ops("GET", "/admin/v1/sessions/next", ""); a.Status != 404 {
 		t.Error("the session that the plan has made is still there", a.Status)
 	}
-	if browser.Value[bool](tab, "!!window.marked") {
-		t.Error("a name was taken for markup")
-	}
+	noMarkup(t, tab)
 }
 
 // TestPlanByFile: a file is looked at before it is applied; one that is broken is refused with
