@@ -12,7 +12,8 @@ import { language, locale, say, speak } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const main = $("main");
-let sessions = kept("sessions"), failures = 0, refused = null; // refused is why nobody is known, null while that is nothing to say
+let sessions = kept("sessions"), failures = 0;
+let refused = null; // why it is not known who looks, once that matters
 
 speak(kept("language") || (navigator.language || "").slice(0, 2));
 

@@ -31,10 +31,10 @@ channel?.addEventListener("message", ({ data: { what, value, by } }) => hearers.
 // Who the shopper is: a token that came behind #token=, taken out of the address at once,
 // or with --dev a name. Whose the page is outlives a token: with the next one of theirs all
 // that they wish for goes on.
-export let who = kept("who");
-export let whose = kept("whose");
-let loaded = false;
 export const idOf = (person) => person.name || person.sub || person.token;
+export let who = kept("who");
+export let whose = kept("whose") ?? (who && idOf(who));
+let loaded = false;
 export function be(person) {
   if (person && whose !== null && whose !== idOf(person)) return anew(person);
   who = person;
