@@ -129,7 +129,7 @@ func (s *AdminServer) suppliers(*http.Request) (wire.Suppliers, error) {
 }
 
 // discard is what deletes, retires or archives one thing.
-type discard func(s *AdminServer, ctx context.Context, by engine.By, id, note string) error
+type discard func(o Operator, ctx context.Context, by engine.By, id, note string) error
 
 // discards makes the handler of one way of taking the thing out of sight that a path names.
 func discards(name, action string, do discard) adminHandler {
@@ -147,7 +147,7 @@ func deletes(name string, do discard) adminHandler {
 
 func (s *AdminServer) discard(r *http.Request, name, action, note string, do discard) (wire.Discarded, error) {
 	id := r.PathValue(name)
-	if err := do(s, r.Context(), byOf(r), id, note); err != nil {
+	if err := do(s.operator, r.Context(), byOf(r), id, note); err != nil {
 		return wire.Discarded{}, err
 	}
 	s.log.Info(name+" "+action, "id", id, "operator", operatorOf(r), "note", note)
@@ -156,33 +156,15 @@ func (s *AdminServer) discard(r *http.Request, name, action, note string, do dis
 
 // Ways of taking out of sight.
 var (
-	deleteProduct = func(s *AdminServer, ctx context.Context, by engine.By, id, note string) error {
-		return s.operator.DeleteProduct(ctx, by, id, note)
-	}
-	retireProduct = func(s *AdminServer, ctx context.Context, by engine.By, id, note string) error {
-		return s.operator.RetireProduct(ctx, by, id, note)
-	}
-	reviveProduct = func(s *AdminServer, ctx context.Context, by engine.By, id, note string) error {
-		return s.operator.ReviveProduct(ctx, by, id, note)
-	}
-	deleteSale = func(s *AdminServer, ctx context.Context, by engine.By, id, note string) error {
-		return s.operator.DeleteSale(ctx, by, id, note)
-	}
-	archiveSale = func(s *AdminServer, ctx context.Context, by engine.By, id, note string) error {
-		return s.operator.ArchiveSale(ctx, by, id, note)
-	}
-	recallSale = func(s *AdminServer, ctx context.Context, by engine.By, id, note string) error {
-		return s.operator.RecallSale(ctx, by, id, note)
-	}
-	deleteSession = func(s *AdminServer, ctx context.Context, by engine.By, id, note string) error {
-		return s.operator.DeleteSession(ctx, by, id, note)
-	}
-	archiveSession = func(s *AdminServer, ctx context.Context, by engine.By, id, note string) error {
-		return s.operator.ArchiveSession(ctx, by, id, note)
-	}
-	recallSession = func(s *AdminServer, ctx context.Context, by engine.By, id, note string) error {
-		return s.operator.RecallSession(ctx, by, id, note)
-	}
+	deleteProduct  discard = Operator.DeleteProduct
+	retireProduct  discard = Operator.RetireProduct
+	reviveProduct  discard = Operator.ReviveProduct
+	deleteSale     discard = Operator.DeleteSale
+	archiveSale    discard = Operator.ArchiveSale
+	recallSale     discard = Operator.RecallSale
+	deleteSession  discard = Operator.DeleteSession
+	archiveSession discard = Operator.ArchiveSession
+	recallSession  discard = Operator.RecallSession
 )
 
 // readingQuery says how a catalogue is written.
