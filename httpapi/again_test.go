@@ -14,7 +14,6 @@ import (
 
 // noted is what has been noted of a sink and of alarms, once for each key.
 type noted struct {
-	noSinks
 	done   map[string]bool
 	sinks  []*engine.SinkNote
 	alarms []*engine.AlarmNote

@@ -59,6 +59,9 @@ func run(c *cobra.Command, args ...string) (out string, err error) {
 // TestDrawThatBreaksOff leaves no half of a file that would be in the way of the next try.
 func TestDrawThatBreaksOff(t *testing.T) {
 	fails := true
+	zeros := strings.Repeat("0", 64)
+	done := `{"state":"done","commitment":"` + zeros + `","seed":"` + zeros + `","draw_at":"2026-09-20T02:00:00Z",` +
+		`"stock":1,"entries":[]`
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		switch more := r.URL.Query().Get("cursor") == ""; {
@@ -67,11 +70,9 @@ func TestDrawThatBreaksOff(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 			fmt.Fprint(w, `{"type":"urn:doorbuster:problem:forbidden","title":"No","status":403,"detail":"No."}`)
 		case more:
-			fmt.Fprintf(w, `{"state":"done","commitment":"%064d","seed":"%[1]064d","draw_at":"2026-09-20T02:00:00Z",`+
-				`"stock":1,"entries":[],"cursor":"1"}`, 0)
+			fmt.Fprint(w, done, `,"cursor":"1"}`)
 		default:
-			fmt.Fprintf(w, `{"state":"done","commitment":"%064d","seed":"%[1]064d","draw_at":"2026-09-20T02:00:00Z",`+
-				`"stock":1,"entries":[]}`, 0)
+			fmt.Fprint(w, done, "}")
 		}
 	}))
 	defer s.Close()
