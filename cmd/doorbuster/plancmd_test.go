@@ -68,7 +68,7 @@ sales:
 		"no such sale":  {[]string{"--sale", "none"}, 1, "No sale has this id"},
 		"no id":         {[]string{"--sale", "../x"}, 2, "no id of a sale"},
 		"as JSON":       {[]string{"--json"}, 2, "exported as YAML"},
-		"over the file": {[]string{"--out", file}, 1, "exists"},
+		"over the file": {[]string{"--out", file}, 1, "is there already"},
 	} {
 		status, out, errs := runTool(t, "", append([]string{"plan", "export", "--admin", s.Admin}, c.args...)...)
 		if status != c.status || !strings.Contains(errs, c.says) || out != "" {
