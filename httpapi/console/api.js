@@ -171,6 +171,11 @@ class Query {
     return this.asking;
   }
 
+  // anew asks once more even while it is asked: that answer may be of before.
+  anew() {
+    return this.asking ? this.asking.then(() => this.ask()) : this.ask();
+  }
+
   async fetch() {
     try {
       this.data = await get(this.path);
@@ -198,24 +203,29 @@ class Query {
   }
 }
 
-function refreshed(query) {
+function lookedAt(query) {
   if (query.every()) query.ask();
 }
 
 document.addEventListener("visibilitychange", () => {
   for (const query of queries.values()) {
     if (document.hidden) clearTimeout(query.timer);
-    else if (query.listeners.size) refreshed(query);
+    else if (query.listeners.size) lookedAt(query);
   }
 });
 
 const changes = new Store(0); // that were made by this page
 
+let fresh = Promise.resolve();
+
 // refresh has all that is looked at asked anew: something was changed.
 export function refresh() {
   changes.set(changes.value + 1);
-  for (const query of queries.values()) if (query.listeners.size) query.ask();
+  fresh = Promise.all([...queries.values()].filter((query) => query.listeners.size).map((query) => query.anew()));
 }
+
+// refreshed waits until that is answered.
+export const refreshed = () => fresh;
 
 const mostKept = 50; // answers that nobody looks at
 
@@ -241,7 +251,7 @@ export function useQuery(path, { every = 0 } = {}) {
     };
   }, [query, every]);
   if (!query) return { data: undefined, error: null, at: 0, reload: () => {} };
-  return { data: query.data, error: query.error, at: query.at, reload: () => query.ask() };
+  return { data: query.data, error: query.error, at: query.at, reload: () => query.anew() };
 }
 
 export const useCluster = () => useQuery(clusterPath, { every: 2000 });

@@ -91,7 +91,9 @@ function Upload() {
 const nameOf = (report) => report.statement.name || report.statement.sha256.slice(0, 12);
 const booked = (report, side) => report.totals.map((x) => money(x[side].paid - x[side].refunded, x.currency)).join(", ");
 const sums = (tally) => tally.money.map((m) => money(m.amount, m.currency)).join(", ");
-const Open = ({ n }) => html`<span class="state" data-is=${n ? "bad" : "ok"}>${n ? t("money.n_open", { n: number(n) }) : t("money.nothing_open")}</span>`;
+// What a comparison has found does not count as open, and is no less there.
+const openOf = (r) => (r.dry_run ? r.open : r.open_now);
+const Open = ({ of }) => html`<span class="state" data-is=${openOf(of) ? (of.dry_run ? "warn" : "bad") : "ok"}>${openOf(of) ? t(of.dry_run ? "money.n_differ" : "money.n_open", { n: number(openOf(of)) }) : t("money.nothing_open")}</span>`;
 
 function Reports({ asked }) {
   return html`<${Card} title=${t("money.reports")} aside=${html`<button type="button" onClick=${asked.reload}>${t("money.again")}</button>`}>
@@ -99,7 +101,7 @@ function Reports({ asked }) {
       ${unanswered.map(({ node, error }) => html`<p class="warn" key=${node}>${t("money.unanswered", { node })} ${error}</p>`)}
       <${Table} of=${t("money.reports")} rows=${reconciliations} rowKey=${(r) => r.id} empty=${t("money.no_reports")} columns=${[
         { title: t("money.statement"), cell: (r) => html`<a href=${`/money/${r.id}`}><bdi>${nameOf(r)}</bdi></a>${r.dry_run && html` <small class="hint">${t("money.only_compared")}</small>`}`, sort: nameOf },
-        { title: t("money.open"), cell: (r) => html`<${Open} n=${r.open_now} />`, sort: (r) => r.open_now },
+        { title: t("money.open"), cell: (r) => html`<${Open} of=${r} />`, sort: openOf },
         { title: t("money.ran"), cell: (r) => html`<${Time} at=${r.ran_at} />`, sort: (r) => r.ran_at },
         { title: t("money.by"), cell: (r) => (r.operator === "daily" ? t("money.daily") : r.operator), sort: (r) => r.operator },
         { title: t("money.agreed"), cell: (r) => number(r.matched), sort: (r) => r.matched, number: true },
@@ -135,7 +137,7 @@ const SetAside = ({ report, finding }) => html`<${Ask} label=${t("money.set_asid
 
 function Findings({ report, session }) {
   const sum = (finding, amount) => (amount === undefined ? "" : money(amount, finding.currency));
-  const lacks = report.open_now - report.findings.length;
+  const lacks = openOf(report) - report.findings.length;
   return html`${report.findings.length === 0 ? html`<${Empty} title=${t("money.all_agreed")} />` : html`
     <${Table} of=${t("money.differences")} rows=${report.findings} rowKey=${(f) => f.id} columns=${[
       { title: t("money.finding"), cell: (f) => t("finding." + f.kind), sort: (f) => f.kind },
@@ -157,7 +159,7 @@ function Report({ id, session }) {
   const doing = useDoing((part) => (part ? save(withQuery(at("reconciliations", id), { format: "csv", part }), `${id}-${part}.csv`, "text/csv") : save(at("reconciliations", id), `${id}.json`, "application/json")));
   return html`<p><a href="/money">${t("money.back")}</a></p>
     <${Asked} of=${asked}>${(r) => html`<h1><bdi>${nameOf(r)}</bdi></h1>
-      <${Card} title=${t("money.report")} aside=${html`<${Open} n=${r.open_now} />`}>
+      <${Card} title=${t("money.report")} aside=${html`<${Open} of=${r} />`}>
         <p>${r.verdict}</p>
         <${Facts} of=${[
           [t("money.ran"), html`<${Time} at=${r.ran_at} />`], [t("money.by"), r.operator === "daily" ? t("money.daily") : r.operator], [t("money.node"), r.node], [t("money.note"), r.note],

@@ -11,6 +11,7 @@ add({
   "money.open": ["Open differences", "未结差异"],
   "money.nothing_open": ["nothing open", "无未结"],
   "money.n_open": ["{n} open", "{n} 项未结"],
+  "money.n_differ": ["{n} differ", "{n} 项不符"],
   "money.runbook": ["What to do", "处理办法"],
 
   "money.upload": ["Hold a statement against the orders", "上传对账单"],

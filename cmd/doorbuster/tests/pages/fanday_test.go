@@ -38,6 +38,7 @@ type fanDayRun struct {
 	at        string         // the cashier's address
 	dir       string
 	payWithin time.Duration
+	letGo     func() // what somebody still holds
 }
 
 // TestFanDayThroughTheConsole: a fan day is planned, checked, opened, watched, seen to, settled
@@ -121,7 +122,15 @@ func (d *fanDayRun) plan() {
 	tab.AwaitText(".said", "The plan is applied.")
 	tab.Accessible()
 	tab.Screenshot("fanday-applied")
+	// Who goes there at once is not told that it is not there.
+	browser.Value[bool](tab, `!new MutationObserver(() => {
+		window.lacked ||= document.body.innerText.includes("There is no session");
+	}).observe(document.body, {childList: true, subtree: true})`)
 	clicks(tab, "#touched", fanDay)
+	tab.AwaitText("#doings h2", fanDay)
+	if browser.Value[bool](tab, "!!window.lacked") {
+		d.t.Error("the session that was applied is not known")
+	}
 }
 
 // open is step 3: what the checklist says is seen to, and a switch is turned for the crowd.
@@ -245,12 +254,18 @@ func (d *fanDayRun) void(order string) {
 	tab.AwaitText(".health", "No alarms")
 }
 
-// end is step 7. Somebody holds a unit still, so that the session can't be settled.
+// end is step 7. Somebody has the unit that was voided, and holds it for as long as the test
+// says, so that the session can't be settled.
 func (d *fanDayRun) end(order string) {
 	tab := d.tab
 	var voided nodetest.Order
 	d.ask("/admin/v1/orders/"+order, &voided)
-	d.s.MustGrant("late", "", fanDay+"/"+voided.SKU)
+	held := d.s.MustGrant("late", "", fanDay+"/"+voided.SKU)
+	if a := d.s.Ops("POST", "/admin/v1/orders/"+held.OrderNo+"/extend", fmt.Sprintf(`{"pay_by":%q}`,
+		held.PayBy.Add(time.Hour).Format(time.RFC3339))); a.Status != 200 {
+		d.t.Fatal(a.Body)
+	}
+	d.letGo = func() { d.s.CancelOrder("late", held.OrderNo) }
 	d.view("plan", "Plan")
 	clicks(tab, "tbody", fanDay)
 	clicks(tab, "#doings", "End")
@@ -297,6 +312,7 @@ func (d *fanDayRun) reconcile() *reconcile.Report {
 // settle is the other half, once nobody holds a unit any more.
 func (d *fanDayRun) settle() {
 	tab := d.tab
+	d.letGo()
 	d.view("plan", "Plan")
 	clicks(tab, "main", "Past ones, too")
 	clicks(tab, "tbody", fanDay)
@@ -377,7 +393,7 @@ func (d *fanDayRun) figures(rush *bench.RushReport, statement *reconcile.Report)
 	same("voided", books.Voided.Orders, 1)
 	same("grabs", report.Funnel.Grabs, rush.Grabs+1)
 	same("expected", report.Forecast.Expected, int64(*fans))
-	if off := float64(report.Forecast.Came)/float64(*fans) - 1; off < -0.05 || off > 0.05 {
+	if off := float64(report.Forecast.Came)/float64(*fans) - 1; off < -0.1 || off > 0.1 { // an estimate
 		d.t.Errorf("%d fans came, of %d", report.Forecast.Came, *fans)
 	}
 	paid := int64(0)

@@ -45,6 +45,7 @@ func TestConsoleMoney(t *testing.T) {
 	tab.AwaitText(".said", "is compared")
 	tab.AwaitText("h1", "onerror")
 	tab.AwaitText("tbody", "amounts differ")
+	tab.AwaitText("header .state", " differ")
 	if order := s.Order("bob", lost.OrderNo); order.Order.State != "held" {
 		t.Errorf("a comparison made it %s", order.Order.State)
 	}
