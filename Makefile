@@ -26,9 +26,9 @@ $(BIN): FORCE
 test: tools ## a short test of every promise (some 5 minutes)
 	$(GO) test -short ./...
 
-# Browsers, labs and documents are single users, whom the race detector only slows.
-check: lint build test invariants ## what CI runs: lint, 'make test', the invariants, and the short tests once more with the race detector (some 30 minutes)
-	$(MAKE) race RACE_FLAGS=-short RACE_OF="$$($(GO) list ./... | grep -v -e /tests/pages$$ -e /tests/lab$$ -e /docs$$ | tr '\n' ' ')"
+# What starts nodes as processes is slow by the race detector, and left to 'make race'.
+check: lint build test invariants ## what CI runs: lint, 'make test', the invariants, and what runs in process once more with the race detector (some 30 minutes)
+	$(MAKE) race RACE_FLAGS=-short RACE_OF="$$($(GO) list ./... | grep -v -e /tests/ -e /docs$$ | tr '\n' ' ')"
 
 # Tests that need a load balancer, a database, a browser or a network of their own are skipped, and
 # say so, where these can't be had. Run level 1 keeps what is installed from being started.

@@ -110,14 +110,24 @@ export const waitOf = (r) => 1000 * (parseFloat(r.headers.get("Retry-After")) ||
 // Until when, by path, the shop wants to be left alone, whatever makes the page ask.
 const quiet = new Map();
 
+const flying = new Map(); // looks, by path: one after the other, so that each heeds what the last one was told
+
 // ask sends one request, and gives {status, data, wait}.
-export async function ask(method, path, { body, key, txn, patience = 10000 } = {}) {
+export function ask(method, path, how = {}) {
+  const thing = method + " " + path.split("?")[0];
+  if (method !== "GET") return send(thing, method, path, how);
+  const mine = (flying.get(thing) || Promise.resolve()).catch(() => {}).then(() => send(thing, method, path, how));
+  flying.set(thing, mine);
+  return mine;
+}
+
+async function send(thing, method, path, { body, key, txn, patience = 10000 }) {
   if (!path.startsWith("/v1/")) throw new Error("not of this shop: " + path);
   if (!who && method !== "GET") { // nobody's wishes are not kept for whoever comes
     strange();
     throw new Error("401");
   }
-  const thing = method + " " + path.split("?")[0], left = (quiet.get(thing) || 0) - performance.now();
+  const left = (quiet.get(thing) || 0) - performance.now();
   if (left > 0) throw new Later("not yet", left);
   const more = {};
   if (body !== undefined) more["Content-Type"] = "application/json";
