@@ -44,7 +44,7 @@ race: tools ## all tests at full length, with the race detector (some 50 minutes
 	$(GO) test -race -pgo=off -timeout $(RACE_TIMEOUT) $(RACE_FLAGS) $(RACE_OF)
 
 invariants: ## the engine's tests in the builds that check at every step, and that can be made to fail
-	$(GO) test -tags invariants ./engine
+	$(GO) test -short -tags invariants ./engine
 	$(GO) test -pgo=off -tags faults ./engine ./cmd/doorbuster -run 'Break|Froze|Frozen|Fault'
 	$(GO) test -tags nextrules ./actors -run NewestRules
 
