@@ -2,7 +2,7 @@
 // and what a sale says to its shoppers.
 
 import { html, useState } from "./html.js";
-import { at, may, refreshed, request, useQuery, withQuery } from "./api.js";
+import { at, may, request, useQuery, withQuery } from "./api.js";
 import { go } from "./route.js";
 import { named, number, t } from "./words.js";
 import { Asked, Card, Empty, Facts, Field, Form, State, Table, Time, said } from "./parts.js";
@@ -124,9 +124,8 @@ function File({ session }) {
           <${Field} label=${t("plan.text")} kind="area" rows="18" spellcheck=${false} required value=${text} onValue=${change} />
         <//>`}
     <//>
-    <${Review} of=${review} onDone=${async (changes) => {
+    <${Review} of=${review} onDone=${(changes) => {
       change("");
-      await refreshed(); // so that the sessions that it leads to are known
       setApplied(changes);
     }} />
     <${Touched} by=${applied} />`;

@@ -2,7 +2,7 @@
 // then does just that. Forms and files go the same way.
 
 import { html, useState } from "./html.js";
-import { Refused, at, change, withQuery } from "./api.js";
+import { Refused, at, change, refreshed, withQuery } from "./api.js";
 import { has, moment, number, t } from "./words.js";
 import { go } from "./route.js";
 import { Card, Form, Problem, awaits, said } from "./parts.js";
@@ -60,6 +60,7 @@ export function Review({ of: { plan, set, forget }, onDone }) {
       throw new Refused(409, { title: t("plan.moved"), detail: t("plan.moved_say") });
     }
     const told = await post(at("plan"), plan);
+    await refreshed(); // what is done next begins with what there is now
     forget();
     if (awaits(told)) {
       said(t("word.awaits", { id: told.id }));
