@@ -88,11 +88,18 @@ func (d *planDiff) play(path string, l *ListingSpec, p *Play) {
 	}
 }
 
-// speaks counts a play whose words are not those that the listing had one for.
+// speaks counts a play by which shoppers are told something else than by the one before.
 func (d *planDiff) speaks(old, p *Play) {
-	if p != nil && len(p.Words) > 0 && (old == nil || !slices.EqualFunc(old.Words, p.Words, sameMessage)) {
+	if !slices.EqualFunc(old.words(), p.words(), sameMessage) {
 		d.size.words++
 	}
+}
+
+func (p *Play) words() []Message {
+	if p == nil {
+		return nil
+	}
+	return p.Words
 }
 
 func sameMessage(a, b Message) bool { return a.Name == b.Name && slices.Equal(a.Text, b.Text) }
