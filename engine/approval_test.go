@@ -298,3 +298,21 @@ func TestRulesAreTheLeaders(t *testing.T) {
 		t.Error(e)
 	}
 }
+
+// TestWordsOfAPlayGo: without them shoppers are told what the sale or the shop says.
+func TestWordsOfAPlayGo(t *testing.T) {
+	g, _ := approving(t, ApprovalRules{})
+	made := g.changed("ann", laterBy(&Play{Name: "first", Words: []Message{{"granted", Text{{"en", "Won."}}}}}))
+	made.Plan.Plays = []PlayTemplate{{ID: "first", Text: "-"}, {ID: "other", Text: "-"}}
+	if e := g.one(made); e.Kind != PlanApplied {
+		t.Fatal(e, g.effects.LastPlan().Problems)
+	}
+	g.approving = ApprovalRules{Words: true}
+	g.open()
+	for _, p := range []*Play{{Name: "other"}, nil} {
+		silent := g.changed("ann", func(s *SalePlan, _ *SessionPlan) { s.Sessions[1].Listings[0].Play = p })
+		if e := g.one(silent); e.Kind != ApprovalAsked {
+			t.Errorf("%v: %v", p, e)
+		}
+	}
+}
