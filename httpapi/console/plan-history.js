@@ -5,7 +5,7 @@ import { html, useState } from "./html.js";
 import { at, change, may, usePages, withQuery } from "./api.js";
 import { setQuery } from "./route.js";
 import { t } from "./words.js";
-import { Card, Dialog, Empty, Field, Form, Pages, Time, awaits, said, useDoing, useFields } from "./parts.js";
+import { Card, Dialog, Empty, Field, Form, Pages, Problem, Time, awaits, said, useDoing, useFields } from "./parts.js";
 import { Diff } from "./review.js";
 import "./words-crowd.js";
 import "./words-plan.js";
@@ -20,7 +20,7 @@ const messageOf = ({ changes: [first] }) => first?.path.match(/^sales\[(.+)\]\.m
 function stepOf(e, all) {
   if (e.kind === "plan" && e.action === "apply" && e === all.find((other) => other.kind === "plan")) return at("plan", "back");
   const message = e.kind === "words" && messageOf(e);
-  const last = message && all.find((other) => other.changes.some(({ path }) => path.startsWith(message[0])));
+  const last = message && all.find((other) => other.changes.some(({ path }) => path.startsWith(message[0] + ".")));
   return last === e ? at("messages", message[1], message[2], "back") : null;
 }
 
@@ -49,7 +49,7 @@ function Entry({ of, step }) {
       ${of.note && html` · <q><bdi>${of.note}</bdi></q>`}</p>
     ${changes.length > 0 && html`<${Diff} of=${changes} />`}
     ${of.left_out > 0 && html`<p class="hint">${t("word.more_problems", { n: of.left_out })}</p>`}
-    ${look.error && html`<p class="bad" role="alert">${look.error.message} ${look.error.problems?.join("; ")}</p>`}
+    <${Problem} error=${look.error} />
     ${would && html`<${Back} step=${step} would=${would} onClose=${() => setWould(null)} />`}
   <//>`;
 }
